@@ -1,0 +1,41 @@
+// What a benchmark says: its JSON keys, and the rows of its table as text.
+#ifndef GPUX_BENCH_REPORT_H
+#define GPUX_BENCH_REPORT_H
+
+#include "app/bench/bench.h"
+#include "app/bench/host.h"
+#include "base/json.h"
+
+// Everything that stands beside the figures.
+typedef struct BenchReport {
+    BenchResult result;
+    double load_ms;       // open to ready
+    double total_s;       // load, warm-up and timed runs
+    uint64_t peak_memory; // bytes
+    bool model_scope;
+    const char *model_name;   // as the user called it
+    const JsonValue *model;   // gpux_model_describe; NULL leaves its keys null
+    const JsonValue *profile; // gpux_runner_profile, or NULL
+    const HostInfo *host;
+} BenchReport;
+
+// Writes one object with every key of the benchmark JSON, both documented spellings included. What
+// this platform has no counter for is null.
+void bench_report_json(JsonWriter *writer, const BenchReport *report);
+
+enum { BENCH_MAX_ROWS = 24 };
+
+typedef struct BenchRow {
+    const char *metric; // "Mean Time"
+    char value[64];     // "0.42 ms"
+} BenchRow;
+
+// The rows of table "Benchmark Results" in their documented order; returns how many.
+size_t bench_report_rows(BenchRow rows[BENCH_MAX_ROWS], const BenchReport *report);
+
+// "0.42 ms"; four decimals below 0.01 ms.
+void bench_format_ms(char out[64], double ms);
+// "2380.9 fps"
+void bench_format_fps(char out[64], double fps);
+
+#endif

@@ -1,0 +1,229 @@
+// gpux: run machine-learning models from a hub on the best engine a machine has. Public C API.
+//
+// Reading order: status, environment, providers, models on disk (resolve, convert, inspect), loaded
+// models, runners, requests. One header, C17 and C++; handles are opaque; option structs start with
+// their size and have an initialiser; enums have fixed values.
+//
+// Threads: gpux_env and gpux_model are immutable once made and may be shared by any threads. A
+// gpux_runner, and a gpux_request, is used by one thread at a time.
+#ifndef GPUX_H
+#define GPUX_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#if defined(__GNUC__)
+#define GPUX_API __attribute__((visibility("default")))
+#else
+#define GPUX_API
+#endif
+
+// ---- Status ----
+
+typedef enum gpux_status {
+    GPUX_OK = 0,
+    GPUX_INVALID = 1,     // an argument or a request is wrong
+    GPUX_NOT_FOUND = 2,   // a model, file or tensor is absent
+    GPUX_IO = 3,          // the system refused to read or write
+    GPUX_CORRUPT = 4,     // a file contradicts its own format
+    GPUX_UNSUPPORTED = 5, // well-formed, but not something gpux can do
+    GPUX_OUT_OF_MEMORY = 6,
+    GPUX_LIMIT = 7,    // over a stated bound
+    GPUX_NO_SPACE = 8, // disk full
+    GPUX_CANCELLED = 9,
+    GPUX_TIMEOUT = 10,
+    GPUX_CONVERSION = 11, // a checkpoint cannot become a graph
+    GPUX_INTERNAL = 12,
+} gpux_status;
+
+// Filled on failure by every function that takes one; may be NULL.
+typedef struct gpux_error {
+    gpux_status code;
+    char message[1024]; // what, where and what to do; UTF-8; several lines only for configurations
+    size_t offset;      // byte offset in the parsed input, or 0
+} gpux_error;
+
+GPUX_API const char *gpux_version(void); // "0.1.0"
+GPUX_API const char *gpux_status_text(gpux_status status);
+
+// Text made by the library, freed by gpux_text_free. Always NUL-terminated.
+typedef struct gpux_text {
+    char *ptr;
+    size_t len;
+} gpux_text;
+GPUX_API void gpux_text_free(gpux_text *text); // safe on {0}
+
+// ---- Environment: what a process has once ----
+
+typedef struct gpux_env gpux_env;
+
+typedef enum gpux_log_level {
+    GPUX_LOG_DEBUG = 0,
+    GPUX_LOG_INFO = 1,
+    GPUX_LOG_WARNING = 2,
+    GPUX_LOG_ERROR = 3,
+    GPUX_LOG_CRITICAL = 4,
+} gpux_log_level;
+
+typedef struct gpux_options {
+    size_t size;
+    // Called from any thread; NULL drops messages.
+    void (*log)(void *ctx, gpux_log_level level, const char *message);
+    void *log_ctx;
+    gpux_log_level log_level; // least level passed on
+    const char *cache_dir;    // cache root; NULL = GPUX_CACHE_DIR, else ~/.gpux/models
+    const char *cpu_level;    // "native", or "ref", "avx2", "avx512" to hold back; NULL = native
+} gpux_options;
+#define GPUX_OPTIONS_INIT                                                                          \
+    { sizeof(gpux_options), NULL, NULL, GPUX_LOG_WARNING, NULL, NULL }
+
+GPUX_API gpux_status gpux_open(gpux_env **out, const gpux_options *options, gpux_error *error);
+GPUX_API void gpux_close(gpux_env *env); // after everything made from it; NULL is allowed
+
+// {"available_providers": […], "provider_details": {…}} and this machine's CPU: what `inspect`
+// without arguments shows.
+GPUX_API gpux_status gpux_system_info(gpux_text *out, gpux_env *env, gpux_error *error);
+
+// ---- Models on disk ----
+
+// Where a name leads: a path, a project here, a cached model (see docs/cli.md).
+typedef struct gpux_location_options {
+    size_t size;
+    const char *config;   // file name of the configuration; NULL = "gpux.yml"
+    const char *revision; // of a cached model; NULL = any
+} gpux_location_options;
+#define GPUX_LOCATION_OPTIONS_INIT                                                                 \
+    { sizeof(gpux_location_options), NULL, NULL }
+
+// The folder (absolute) that MODEL_NAME leads to. GPUX_NOT_FOUND carries the whole multi-line "not
+// found" block as its message.
+GPUX_API gpux_status gpux_resolve(gpux_text *folder, gpux_env *env, const char *name,
+                                  const gpux_location_options *options, gpux_error *error);
+
+typedef struct gpux_convert_options {
+    size_t size;
+    const char *output; // folder for the result; NULL = beside the weights
+    int opset;          // 13 to 23; 0 = 18
+    const char *task;   // NULL = from the architecture
+    bool force;         // overwrite a gpux.yml that exists
+} gpux_convert_options;
+#define GPUX_CONVERT_OPTIONS_INIT                                                                  \
+    { sizeof(gpux_convert_options), NULL, 0, NULL, false }
+
+// Turns a checkpoint folder into model.onnx, gpux.yml and metadata.json. `report` (may be NULL)
+// receives JSON {path, task, architecture, parameters, format, opset, size_bytes, convert_time_s,
+// warnings}. GPUX_CONVERSION when the checkpoint is at fault, and nothing is left behind.
+GPUX_API gpux_status gpux_convert(gpux_text *report, gpux_env *env, const char *folder,
+                                  const gpux_convert_options *options, gpux_error *error);
+
+// JSON of `inspect MODEL_NAME`: {"config": …, "model_info": …}; never reads all weights.
+GPUX_API gpux_status gpux_inspect(gpux_text *out, gpux_env *env, const char *name,
+                                  const gpux_location_options *options, gpux_error *error);
+// JSON of `inspect --model FILE`: a bare ModelInfo.
+GPUX_API gpux_status gpux_inspect_file(gpux_text *out, gpux_env *env, const char *path,
+                                       gpux_error *error);
+
+// The plan the native engine would run, as text: the graph after all passes, a line per step. Reads
+// no weights.
+GPUX_API gpux_status gpux_inspect_plan(gpux_text *out, gpux_env *env, const char *name,
+                                       const gpux_location_options *options, gpux_error *error);
+
+// ---- Loaded models ----
+
+typedef struct gpux_model gpux_model;
+
+typedef struct gpux_model_options {
+    size_t size;
+    gpux_location_options location;
+    const char *provider;  // "auto", "cpu", …; NULL = auto
+    const char *precision; // "fp32"; NULL = auto
+    int threads;           // used while loading; 0 = all this process may use
+} gpux_model_options;
+#define GPUX_MODEL_OPTIONS_INIT                                                                    \
+    { sizeof(gpux_model_options), GPUX_LOCATION_OPTIONS_INIT, NULL, NULL, 0 }
+
+// Resolves, reads and compiles a model: weights packed, tokenizer ready.
+GPUX_API gpux_status gpux_model_open(gpux_model **out, gpux_env *env, const char *name,
+                                     const gpux_model_options *options, gpux_error *error);
+GPUX_API void gpux_model_close(gpux_model *model);
+// {name, version, task, provider, engine, precision, isa, parameters, size_bytes, memory_bytes,
+// max_length, labels, inputs, outputs, …}
+GPUX_API gpux_status gpux_model_describe(gpux_text *out, const gpux_model *model,
+                                         gpux_error *error);
+// ---- Runners: thread pool, arena, bindings ----
+
+typedef struct gpux_runner gpux_runner;
+
+typedef struct gpux_runner_options {
+    size_t size;
+    int threads;       // 0 = CPUs this process may use (affinity and cgroup quota)
+    bool profile;      // time every step
+    size_t max_tokens; // tokens of one ragged pass; 0 = automatic. Never bounds a single request
+} gpux_runner_options;
+#define GPUX_RUNNER_OPTIONS_INIT                                                                   \
+    { sizeof(gpux_runner_options), 0, false, 0 }
+
+GPUX_API gpux_status gpux_runner_new(gpux_runner **out, const gpux_model *model,
+                                     const gpux_runner_options *options, gpux_error *error);
+GPUX_API void gpux_runner_free(gpux_runner *runner);
+GPUX_API int gpux_runner_threads(const gpux_runner *runner);
+// JSON of the steps so far: [{step, op, kernel, calls, ms, gflops, gb_per_s, percent_of_peak}, …].
+GPUX_API gpux_status gpux_runner_profile(gpux_text *out, const gpux_runner *runner,
+                                         gpux_error *error);
+
+// ---- Requests in three phases: prepare, step, finish ----
+
+typedef struct gpux_request gpux_request;
+
+typedef enum gpux_request_state {
+    GPUX_REQUEST_READY = 0, // prepared, not yet run to its end
+    GPUX_REQUEST_DONE = 1,  // every step ran; finish may follow
+    GPUX_REQUEST_CANCELLED = 2,
+} gpux_request_state;
+
+typedef enum gpux_form {
+    GPUX_FORM_GPUX = 0, // one object with gpux's keys and the hub's elements inside
+    GPUX_FORM_HF = 1,   // exactly the hub's inference form
+    GPUX_FORM_RAW = 2,  // graph outputs by name
+} gpux_form;
+
+// Parses and checks one request (a JSON object, or an array = batch), tokenises it and splits it
+// into rows. Thread-safe on one model. GPUX_INVALID messages are for the sender of the request.
+GPUX_API gpux_status gpux_prepare(gpux_request **out, const gpux_model *model, const char *json,
+                                  size_t len, gpux_error *error);
+// A deterministic request for benchmarks: batch rows of seq_len tokens (0 = 128), for a task model
+// a fixed sentence repeated; mixed lengths when seq_len_min > 0: rows spread evenly over
+// [seq_len_min, seq_len].
+GPUX_API gpux_status gpux_prepare_synthetic(gpux_request **out, const gpux_model *model,
+                                            size_t batch, size_t seq_len, size_t seq_len_min,
+                                            gpux_error *error);
+// Keeps every output of every row, which GPUX_FORM_RAW needs; call before the first step.
+GPUX_API void gpux_request_keep_outputs(gpux_request *request);
+// Runs all the requests together: one ragged pass for all of them, split inside when there are too
+// many tokens. Requests that are done or cancelled are passed over.
+GPUX_API gpux_status gpux_step(gpux_runner *runner, gpux_request *const *requests, size_t count,
+                               gpux_error *error);
+GPUX_API gpux_request_state gpux_request_get_state(const gpux_request *request);
+GPUX_API size_t gpux_request_tokens(const gpux_request *request); // rows' tokens together
+GPUX_API size_t gpux_request_rows(const gpux_request *request);
+// Names of unknown parameters that were ignored, joined by ", "; "" when none. Borrowed.
+GPUX_API const char *gpux_request_ignored(const gpux_request *request);
+// May be called from any thread: the request leaves its batch at the next step.
+GPUX_API void gpux_request_cancel(gpux_request *request);
+// Interprets a finished request and writes its JSON answer, indented by `indent` (0 = compact).
+GPUX_API gpux_status gpux_finish(gpux_text *out, gpux_request *request, gpux_form form, int indent,
+                                 gpux_error *error);
+// Makes a finished request ready to run again on the same input; for benchmarks.
+GPUX_API void gpux_request_rewind(gpux_request *request);
+GPUX_API void gpux_request_free(gpux_request *request);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,33 @@
+// What the files of engine/ know of each other.
+#ifndef GPUX_ENGINE_PRIVATE_H
+#define GPUX_ENGINE_PRIVATE_H
+
+#include "engine/engine.h"
+#include "onnx/onnx.h"
+#include "providers/provider.h"
+
+// How positions follow from a row of ids.
+typedef enum PositionRule {
+    POSITIONS_COLUMN, // the token's column
+    POSITIONS_NONPAD, // pad_id + count of ids != pad_id up to here; pad_id for a pad (RoBERTa)
+} PositionRule;
+
+struct Model {
+    CpuInfo cpu;
+    OnnxModel *onnx; // graph and mappings; embedding tables are read in place
+    const Provider *provider;
+    Compiled *compiled;
+    PositionRule position_rule;
+    int32_t pad_id;
+    size_t max_tokens, vocab_rows;
+    uint64_t parameters;
+    bool has_types;
+    ModelPort *inputs, *outputs; // in graph order; names live in the graph
+    size_t n_inputs, n_outputs;
+};
+
+// Positions of one row: positions[i] for ids[0 .. len - 1]. columns NULL = 0, 1, 2, …
+void fill_positions(const Model *model, const int32_t *ids, const int32_t *columns, size_t len,
+                    int32_t *positions);
+
+#endif

@@ -1,0 +1,17 @@
+// attention_tmpl.h for AVX2.
+#include "kernels/vec/vec_avx2.h"
+
+#include "kernels/attention/attention_tmpl.h"
+
+static void run_avx2(const AttentionCall *call, const AttentionItem *item, size_t head,
+                     void *scratch) {
+    run_item(call, &gemm_f32_avx2, item, head, scratch);
+}
+
+const AttentionKernel attention_f32_avx2 = {
+    .name = "attention_f32_avx2",
+    .run = run_avx2,
+    .key_block = 256,
+    .mr = 6,
+    .nr = 16,
+};

@@ -1,0 +1,17 @@
+// attention_tmpl.h for AVX-512.
+#include "kernels/vec/vec_avx512.h"
+
+#include "kernels/attention/attention_tmpl.h"
+
+static void run_avx512(const AttentionCall *call, const AttentionItem *item, size_t head,
+                       void *scratch) {
+    run_item(call, &gemm_f32_avx512, item, head, scratch);
+}
+
+const AttentionKernel attention_f32_avx512 = {
+    .name = "attention_f32_avx512",
+    .run = run_avx512,
+    .key_block = 256,
+    .mr = 14,
+    .nr = 32,
+};

@@ -1,0 +1,208 @@
+// Blocking of one product: tiles of rows x panels for the workers, blocks of K for the caches.
+//
+// Nothing here touches a number: how tiles are cut cannot change a bit of the result, because every
+// element stays one chain over K (sums of a K block are stored and taken up again exactly).
+#include "kernels/gemm/gemm.h"
+
+enum {
+    ROW_RANGE = 144,           // rows of A that one tile keeps in L2 while panels stream past
+    A_BLOCK = ROW_RANGE * 768, // floats of A that stay in L2: rows x a block of K
+    SUMS_IN_L1 = ROW_RANGE * GEMM_MAX_NR, // floats of sums under work, on the stack
+    SUMS = 4 * SUMS_IN_L1,
+    CACHE_LINE = 64,
+    STREAM_AHEAD = 2048, // bytes; how far a panel that nobody fetched is fetched ahead of its use
+};
+
+typedef struct Cut {
+    size_t rows, panels; // ranges
+} Cut;
+
+static size_t divide_up(size_t a, size_t b) {
+    return a / b + (a % b != 0);
+}
+
+static size_t smaller(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+// Start of part i when `count` things are cut into `parts` of sizes that differ by one at most.
+static size_t part_start(size_t count, size_t parts, size_t i) {
+    return count / parts * i + smaller(i, count % parts);
+}
+
+// Time of a product cut like this, in rows x panels times 10. The first panel of a tile is waited
+// for, few rows wait for every panel, and the last tile may start when the others are nearly done.
+static size_t cut_cost(size_t m, size_t panels, size_t threads, Cut cut) {
+    enum { FIRST_PANEL = 14, FEWEST_ROWS = 28 };
+    const size_t rounds = divide_up(cut.rows * cut.panels, threads);
+    const size_t rows = divide_up(m, cut.rows);
+    const size_t work = divide_up(panels, cut.panels) * (rows > FEWEST_ROWS ? rows : FEWEST_ROWS);
+    return (10 * rounds + 1) * (work + FIRST_PANEL);
+}
+
+static Cut cut_call(const GemmCall *call, int threads) {
+    enum { MOST_ROUNDS = 4, MORE_ROW_RANGES = 8 };
+    const size_t panels = gemm_panel_count(call->kernel, call->n);
+    const size_t fewest = divide_up(call->m, ROW_RANGE);
+    Cut best = {.rows = fewest, .panels = 1};
+    if (threads <= 1)
+        return best;
+    const size_t workers = (size_t)threads;
+    size_t best_cost = cut_cost(call->m, panels, workers, best);
+    for (size_t rows = fewest; rows < fewest + MORE_ROW_RANGES && rows <= call->m; rows++)
+        for (size_t rounds = 1; rounds <= MOST_ROUNDS; rounds++) {
+            const size_t wanted = rounds * workers / rows;
+            const Cut cut = {rows, wanted < 1 ? 1 : smaller(wanted, panels)};
+            const size_t cost = cut_cost(call->m, panels, workers, cut);
+            if (cost < best_cost) {
+                best_cost = cost;
+                best = cut;
+            }
+        }
+    return best;
+}
+
+size_t gemm_tile_count(const GemmCall *call, int threads) {
+    if (call->m == 0 || call->n == 0)
+        return 0;
+    const Cut cut = cut_call(call, threads);
+    return cut.rows * cut.panels;
+}
+
+// Blocks of K are such that a tile's part of A stays in L2.
+static size_t k_block_count(const GemmCall *call, size_t rows) {
+    return call->k ? divide_up(rows * call->k, A_BLOCK) : 1;
+}
+
+// What to fetch while computing: the chunk after this one, spread over the work on this one. It
+// must not crowd out the loads of this one: each fetch from memory holds one of few line buffers,
+// and at more than 2 lines per 4 steps the loss is greater than the gain.
+typedef struct Ahead {
+    const char *next, *end;
+    GemmPrefetchRate rate;
+} Ahead;
+
+static GemmPrefetch take_ahead(Ahead *ahead, size_t k) {
+    if (ahead->next >= ahead->end)
+        return (GemmPrefetch){0};
+    const GemmPrefetch prefetch = {ahead->next, ahead->rate};
+    ahead->next += k / 4 * ahead->rate * CACHE_LINE;
+    return prefetch;
+}
+
+// A strip: all rows of the tile by a few panels, as many as fit in the block of sums. C is written
+// in long runs (14 rows of two lines each would cost a row-hungry memory system 20 % of its
+// bandwidth), and a block of K columns of A is used for all panels of the strip before the next
+// block replaces it in L2.
+typedef struct Strip {
+    size_t row, rows;
+    size_t panel, panels;
+    size_t first_panel, last_panel; // of the tile
+    float *sums;                    // [rows][panels * nr]
+} Strip;
+
+// Rows [first, last) of W^T in one panel: the unit that stays in cache while rows of A pass.
+typedef struct Chunk {
+    const float *data, *next; // next: the chunk after this one, NULL at the end of the tile
+    size_t k, depth, column;
+    float *sums;
+    bool is_first; // of the tile
+} Chunk;
+
+// Asks for the lines that finishing these rows of one panel will touch.
+static void fetch_result(const GemmCall *call, size_t row, size_t rows, size_t column) {
+    const size_t width = smaller(call->kernel->nr, call->n - column);
+    const GemmEpilogue *epilogue = &call->epilogue;
+    for (size_t r = row; r < row + rows; r++)
+        for (size_t j = column; j < column + width; j += CACHE_LINE / sizeof(float)) {
+            __builtin_prefetch(call->c + r * call->ldc + j, 1);
+            if (epilogue->residual && epilogue->residual != call->c)
+                __builtin_prefetch(epilogue->residual + r * epilogue->ld_residual + j);
+        }
+}
+
+// All rows of the strip against one chunk. Where nobody fetched the chunk, its first rows do so
+// just ahead of their own use: always with one or two blocks of rows, which leave no time to fetch
+// the next.
+static void multiply_chunk(const GemmCall *call, const Strip *strip, const Chunk *chunk) {
+    const GemmKernel *kernel = call->kernel;
+    const size_t row_blocks = divide_up(strip->rows, kernel->mr);
+    const size_t ld_sums = strip->panels * kernel->nr;
+    const bool is_streamed = chunk->is_first || row_blocks <= 2;
+    Ahead ahead = {.rate = row_blocks < 8 ? GEMM_PREFETCH_QUARTER : GEMM_PREFETCH_EIGHTH};
+    if (chunk->next && row_blocks > 2) {
+        ahead.next = (const char *)chunk->next;
+        ahead.end = ahead.next + chunk->depth * kernel->nr * sizeof(float);
+    }
+    for (size_t rb = 0; rb < row_blocks; rb++) {
+        const size_t r = part_start(strip->rows, row_blocks, rb);
+        const size_t count = part_start(strip->rows, row_blocks, rb + 1) - r;
+        GemmPrefetch prefetch = {(const char *)chunk->data + STREAM_AHEAD, GEMM_PREFETCH_ALL};
+        if (rb > 0 || !is_streamed)
+            prefetch = take_ahead(&ahead, chunk->depth);
+        if (chunk->k + chunk->depth == call->k && row_blocks > 2)
+            fetch_result(call, strip->row + r, count, chunk->column);
+        kernel->multiply(count, chunk->depth, call->a + (strip->row + r) * call->lda + chunk->k,
+                         call->lda, chunk->data, chunk->sums + r * ld_sums, ld_sums, chunk->k > 0,
+                         prefetch);
+    }
+}
+
+static void multiply_strip(const GemmCall *call, const Strip *strip) {
+    const size_t nr = call->kernel->nr;
+    const size_t k_blocks = k_block_count(call, strip->rows);
+    const float *first = (const float *)call->packed + strip->panel * call->k * nr;
+    for (size_t kb = 0; kb < k_blocks; kb++) {
+        Chunk chunk = {.k = part_start(call->k, k_blocks, kb)};
+        const size_t end = part_start(call->k, k_blocks, kb + 1);
+        chunk.depth = end - chunk.k;
+        for (size_t p = 0; p < strip->panels; p++) {
+            chunk.data = first + (p * call->k + chunk.k) * nr;
+            chunk.sums = strip->sums + p * nr;
+            chunk.column = (strip->panel + p) * nr;
+            if (p + 1 < strip->panels)
+                chunk.next = chunk.data + call->k * nr;
+            else if (kb + 1 < k_blocks)
+                chunk.next = first + end * nr;
+            else
+                chunk.next = strip->panel + strip->panels < strip->last_panel
+                                 ? first + strip->panels * call->k * nr
+                                 : NULL;
+            chunk.is_first = strip->panel == strip->first_panel && kb == 0 && p == 0;
+            multiply_chunk(call, strip, &chunk);
+        }
+    }
+}
+
+static void finish_strip(const GemmCall *call, const Strip *strip) {
+    const GemmKernel *kernel = call->kernel;
+    const size_t column = strip->panel * kernel->nr;
+    GemmEpilogue epilogue = call->epilogue;
+    if (epilogue.bias)
+        epilogue.bias += column;
+    if (epilogue.residual)
+        epilogue.residual += strip->row * epilogue.ld_residual + column;
+    kernel->finish(strip->rows, smaller(strip->panels * kernel->nr, call->n - column), strip->sums,
+                   strip->panels * kernel->nr, call->c + strip->row * call->ldc + column, call->ldc,
+                   &epilogue);
+}
+
+void gemm_run_tile(const GemmCall *call, size_t tile, size_t tiles, int threads) {
+    (void)tiles;
+    const GemmKernel *kernel = call->kernel;
+    _Alignas(CACHE_LINE) float sums[SUMS];
+    const Cut cut = cut_call(call, threads);
+    const size_t panels = gemm_panel_count(kernel, call->n);
+    const size_t row_range = tile / cut.panels, panel_range = tile % cut.panels;
+    Strip strip = {.row = part_start(call->m, cut.rows, row_range), .sums = sums};
+    strip.rows = part_start(call->m, cut.rows, row_range + 1) - strip.row;
+    strip.panel = strip.first_panel = part_start(panels, cut.panels, panel_range);
+    strip.last_panel = part_start(panels, cut.panels, panel_range + 1);
+    const size_t room = k_block_count(call, strip.rows) > 1 ? SUMS : SUMS_IN_L1;
+    const size_t widest = room / (strip.rows * kernel->nr);
+    for (; strip.panel < strip.last_panel; strip.panel += strip.panels) {
+        strip.panels = smaller(widest, strip.last_panel - strip.panel);
+        multiply_strip(call, &strip);
+        finish_strip(call, &strip);
+    }
+}

@@ -1,0 +1,90 @@
+// C = activation(A * W^T + bias) + residual, W packed beforehand in panels of nr output columns.
+//
+// A: [m, k] f32 rows at stride lda. W: [n, k]. C: [m, n] f32 rows at stride ldc; C may alias the
+// residual (same pointer and stride), never A. Each element of C is one fused multiply-add chain
+// over k in ascending order starting from 0, then + bias, then activation, then + residual. That
+// fixes its bits: they are the same for every instruction set, tile shape, row count and number of
+// threads.
+#ifndef GPUX_KERNELS_GEMM_GEMM_H
+#define GPUX_KERNELS_GEMM_GEMM_H
+
+#include "kernels/types.h"
+
+#include <stdbool.h>
+
+// What is done to a finished tile of C while it is still in L1.
+typedef struct GemmEpilogue {
+    const float *bias;     // [n], or NULL
+    const float *residual; // [m, n] rows at stride ld_residual, or NULL
+    size_t ld_residual;
+    Activation activation;
+} GemmEpilogue;
+
+// Memory that a multiplication fetches along the way: `rate` cache lines from `address` on for
+// every 4 steps of k.
+typedef enum GemmPrefetchRate {
+    GEMM_PREFETCH_EIGHTH = 1,
+    GEMM_PREFETCH_QUARTER = 2,
+    GEMM_PREFETCH_ALL = 8, // as fast as a panel of 32 floats is used up
+} GemmPrefetchRate;
+
+typedef struct GemmPrefetch {
+    const void *address; // NULL for none
+    GemmPrefetchRate rate;
+} GemmPrefetch;
+
+// A register tile and its companions. None of the three functions knows of blocking or threads.
+typedef struct GemmKernel {
+    const char *name; // "gemm_f32_avx512"
+    size_t mr, nr;    // register tile; GEMM_MAX_NR and GEMM_MAX_MR bound them
+    // sums[r][0 .. nr) (+)= a[r][0 .. k) * panel for rows <= mr. a: rows at stride lda. panel: [k,
+    // nr]. sums: rows at stride ld_sums; they start from 0 unless `accumulate`.
+    void (*multiply)(size_t rows, size_t k, const float *a, size_t lda, const float *panel,
+                     float *sums, size_t ld_sums, bool accumulate, GemmPrefetch prefetch);
+    // c = activation(sums + bias) + residual for rows x cols; bias and residual already point at
+    // this tile's first column. c may be sums.
+    void (*finish)(size_t rows, size_t cols, const float *sums, size_t ld_sums, float *c,
+                   size_t ldc, const GemmEpilogue *epilogue);
+    // panel[i][j] = element (j, i) of source for j < cols, 0 for cols <= j < nr; element (j, i) is
+    // at source + (j * stride_n + i * stride_k) * element size.
+    void (*pack)(size_t cols, size_t k, const void *source, KernelType type, size_t stride_n,
+                 size_t stride_k, float *panel);
+} GemmKernel;
+
+enum { GEMM_MAX_MR = 16, GEMM_MAX_NR = 32 };
+
+// Where weights come from: element (n, k) is at data + (n * stride_n + k * stride_k) * element
+// size, unaligned.
+typedef struct GemmSource {
+    const void *data;
+    KernelType type;
+    size_t stride_n, stride_k;
+} GemmSource;
+
+size_t gemm_panel_count(const GemmKernel *kernel, size_t n); // ceil(n / nr)
+// Bytes of the packed weights, a multiple of 64. Checked: returns 0 on overflow.
+size_t gemm_packed_bytes(const GemmKernel *kernel, size_t n, size_t k);
+// Packs panels first .. first + count - 1 of W; `packed` is the start of the whole block,
+// 64-aligned. Columns past n are zero. Panels may be packed from several threads at once.
+void gemm_pack(const GemmKernel *kernel, void *packed, size_t n, size_t k, const GemmSource *source,
+               size_t first, size_t count);
+
+// One product. Rows, columns and K are cut so that caches hold what is reused.
+typedef struct GemmCall {
+    const GemmKernel *kernel;
+    size_t m, n, k;
+    const float *a;
+    size_t lda;
+    const void *packed;
+    float *c;
+    size_t ldc;
+    GemmEpilogue epilogue;
+} GemmCall;
+
+// Number of independent tiles for `threads` workers (at least 1 when m, n > 0), and one of them.
+// `tiles` must be what gemm_tile_count answered. The result is bit-identical for any `threads`.
+// Tiles are cheapest when each worker takes them in ascending order.
+size_t gemm_tile_count(const GemmCall *call, int threads);
+void gemm_run_tile(const GemmCall *call, size_t tile, size_t tiles, int threads);
+
+#endif

@@ -1,0 +1,4 @@
+// move_tmpl.h for AVX2.
+#include "kernels/vec/vec_avx2.h"
+
+#include "kernels/move/move_tmpl.h"

@@ -1,0 +1,4 @@
+// norm_tmpl.h for AVX2.
+#include "kernels/vec/vec_avx2.h"
+
+#include "kernels/norm/norm_tmpl.h"

@@ -1,0 +1,4 @@
+// norm_tmpl.h for AVX-512.
+#include "kernels/vec/vec_avx512.h"
+
+#include "kernels/norm/norm_tmpl.h"

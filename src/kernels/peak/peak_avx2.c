@@ -1,0 +1,4 @@
+// peak_tmpl.h for AVX2.
+#include "kernels/vec/vec_avx2.h"
+
+#include "kernels/peak/peak_tmpl.h"

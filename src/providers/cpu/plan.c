@@ -1,0 +1,481 @@
+// Sessions: the arena laid out per capacity step, and the run loop.
+//
+// Capacities grow in steps (64, 256, 1024, … tokens), so a new mix of lengths plans nothing. One
+// run is one parallel region: every member of the team walks the same flat array of steps, takes
+// tiles of the present step from one counter, and meets the others at a barrier after it.
+#include "base/checked.h"
+#include "base/clock.h"
+#include "providers/cpu/cpu.h"
+
+enum { ARENA_ALIGN = 64, FIRST_CAPACITY = 64, CAPACITY_GROWTH = 4, ROW_BLOCK = 16 };
+
+struct Session {
+    const Compiled *compiled;
+    ThreadPool *pool;
+    size_t cap_tokens, cap_sequences, cap_length;
+    float **slots;    // per slot, into the arena
+    uint8_t *arena;   // activations
+    uint8_t *scratch; // one part per member
+    size_t scratch_each;
+    int32_t *zeros; // [cap_tokens], ids of constant rows
+    AttentionItem *items;
+    size_t n_items, cap_items;
+    atomic_size_t *next; // per step: the next tile
+    TokenBatch batch;
+    const atomic_int *cancel;
+    atomic_size_t stop_before; // the step that must not start any more
+    StepProfile *profile;
+    uint64_t last_ns;
+};
+
+static size_t capacity_for(size_t needed) {
+    size_t capacity = FIRST_CAPACITY;
+    while (capacity < needed && capacity <= SIZE_MAX / CAPACITY_GROWTH)
+        capacity *= CAPACITY_GROWTH;
+    // Past a few thousand rows a factor of four would waste memory: round up to the step before.
+    size_t coarse = capacity / CAPACITY_GROWTH;
+    if (coarse >= 1024 && needed <= capacity)
+        capacity = (needed + coarse - 1) / coarse * coarse;
+    return capacity;
+}
+
+static Status plan_arena(Session *s, Error *error) {
+    const Compiled *c = s->compiled;
+    PlanItem *items = mem_alloc_zero(c->n_slots + 1, sizeof *items);
+    if (!items)
+        return error_out_of_memory(error, c->n_slots);
+    Status status = STATUS_OK;
+    for (size_t i = 0; i < c->n_slots; i++) {
+        const Slot *slot = &c->slots[i];
+        size_t rows = slot->per_sequence ? s->cap_sequences : s->cap_tokens;
+        items[i] = (PlanItem){.first = slot->first, .last = slot->last};
+        if (!size_mul(&items[i].size, slot->ld * sizeof(float), rows))
+            TRY_DONE(error_set(error, STATUS_LIMIT, "%zu tokens are too many for one pass", rows));
+    }
+    size_t total = memory_plan(items, c->n_slots, ARENA_ALIGN, &status);
+    if (status != STATUS_OK) {
+        error_set(error, status, "no memory plan for %zu tokens", s->cap_tokens);
+        goto done;
+    }
+    mem_free_aligned(s->arena);
+    s->arena = mem_alloc_aligned(total + ARENA_ALIGN, ARENA_ALIGN);
+    if (!s->arena)
+        TRY_DONE(error_out_of_memory(error, total));
+    for (size_t i = 0; i < c->n_slots; i++)
+        s->slots[i] = (float *)(void *)(s->arena + items[i].offset);
+done:
+    mem_free(items);
+    return status;
+}
+
+static void fill_attention(AttentionCall *call, const Session *s, const Step *step) {
+    const Slot *slots = s->compiled->slots;
+    *call = (AttentionCall){
+        .kernel = &s->compiled->kernels.attention_f32,
+        .q = s->slots[step->in] + step->attention.q_offset,
+        .k = s->slots[step->attention.k_slot] + step->attention.k_offset,
+        .v = s->slots[step->attention.v_slot] + step->attention.v_offset,
+        .ld_q = slots[step->in].ld,
+        .ld_k = slots[step->attention.k_slot].ld,
+        .ld_v = slots[step->attention.v_slot].ld,
+        .out = s->slots[step->out],
+        .ld_out = slots[step->out].ld,
+        .cu_seqlens = s->batch.cu_seqlens,
+        .items = s->items,
+        .item_count = s->n_items,
+        .heads = step->attention.heads,
+        .kv_heads = step->attention.kv_heads,
+        .head_dim = step->attention.head_dim,
+        .max_length = s->cap_length,
+        .scale = step->attention.scale,
+        .is_causal = step->attention.is_causal,
+        .bias = step->attention.bias,
+        .bias_stride = 2 * step->attention.bias_center + 1,
+        .bias_center = step->attention.bias_center,
+        .key_positions = s->batch.columns,
+    };
+}
+
+static Status plan_scratch(Session *s, Error *error) {
+    size_t each = ARENA_ALIGN;
+    for (size_t i = 0; i < s->compiled->n_steps; i++) {
+        const Step *step = &s->compiled->steps[i];
+        if (step->kind != STEP_ATTENTION)
+            continue;
+        AttentionCall call;
+        fill_attention(&call, s, step);
+        size_t bytes = attention_scratch_bytes(&call);
+        if (bytes > each)
+            each = bytes;
+    }
+    size_t total;
+    if (!size_align(&each, each, 4096) || !size_mul(&total, each, (size_t)pool_threads(s->pool)))
+        return error_out_of_memory(error, each);
+    mem_free_aligned(s->scratch);
+    s->scratch = mem_alloc_aligned(total, 4096);
+    s->scratch_each = each;
+    return s->scratch ? STATUS_OK : error_out_of_memory(error, total);
+}
+
+Status cpu_reshape(Session *s, size_t tokens, size_t sequences, size_t max_length, Error *error) {
+    if (tokens > s->cap_tokens || sequences > s->cap_sequences) {
+        size_t old_tokens = s->cap_tokens, old_sequences = s->cap_sequences;
+        s->cap_tokens = capacity_for(tokens > old_tokens ? tokens : old_tokens);
+        s->cap_sequences = capacity_for(sequences > old_sequences ? sequences : old_sequences);
+        mem_free(s->zeros);
+        s->zeros = mem_alloc_zero(s->cap_tokens, sizeof *s->zeros);
+        Status status = s->zeros ? plan_arena(s, error)
+                                 : error_out_of_memory(error, s->cap_tokens * sizeof *s->zeros);
+        if (status != STATUS_OK) {
+            s->cap_tokens = s->cap_sequences = 0;
+            return status;
+        }
+    }
+    if (max_length > s->cap_length) {
+        s->cap_length = capacity_for(max_length);
+        Status status = plan_scratch(s, error);
+        if (status != STATUS_OK) {
+            s->cap_length = 0;
+            return status;
+        }
+    }
+    return STATUS_OK;
+}
+
+// ---- Steps as tiles ----
+
+static size_t min_size(size_t a, size_t b) {
+    return a < b ? a : b;
+}
+
+static size_t row_tiles(size_t rows) {
+    return (rows + ROW_BLOCK - 1) / ROW_BLOCK;
+}
+
+static size_t slot_rows(const Session *s, int slot) {
+    return s->compiled->slots[slot].per_sequence ? s->batch.n_sequences : s->batch.n_tokens;
+}
+
+static void fill_gemm(GemmCall *call, const Session *s, const Step *step, size_t index) {
+    const LinearPart *part = &step->linear.parts[index];
+    const Slot *in = &s->compiled->slots[step->in], *out = &s->compiled->slots[step->out];
+    *call = (GemmCall){
+        .kernel = &s->compiled->kernels.gemm_f32,
+        .m = slot_rows(s, step->out),
+        .n = part->n,
+        .k = part->k,
+        .a = s->slots[step->in],
+        .lda = in->ld,
+        .packed = part->packed,
+        .c = s->slots[step->out] + part->column,
+        .ldc = out->ld,
+        .epilogue = {.bias = part->bias_values, .activation = step->linear.activation},
+    };
+    if (step->in2 != NO_SLOT) {
+        call->epilogue.residual = s->slots[step->in2] + part->column;
+        call->epilogue.ld_residual = s->compiled->slots[step->in2].ld;
+    }
+}
+
+static void run_linear(Session *s, const Step *step, atomic_size_t *next, int members) {
+    GemmCall calls[MAX_PARTS];
+    size_t tiles[MAX_PARTS], total = 0;
+    for (size_t i = 0; i < step->linear.count; i++) {
+        fill_gemm(&calls[i], s, step, i);
+        tiles[i] = gemm_tile_count(&calls[i], members);
+        total += tiles[i];
+    }
+    size_t tile;
+    while ((tile = atomic_fetch_add_explicit(next, 1, memory_order_relaxed)) < total) {
+        size_t part = 0;
+        while (tile >= tiles[part])
+            tile -= tiles[part++];
+        gemm_run_tile(&calls[part], tile, tiles[part], members);
+    }
+}
+
+static void run_attention(Session *s, const Step *step, atomic_size_t *next, int member) {
+    AttentionCall call;
+    fill_attention(&call, s, step);
+    size_t total = attention_tile_count(&call), tile;
+    while ((tile = atomic_fetch_add_explicit(next, 1, memory_order_relaxed)) < total)
+        attention_run_tile(&call, tile, s->scratch + (size_t)member * s->scratch_each);
+}
+
+static void run_embed_rows(const Session *s, const Step *step, size_t begin, size_t rows) {
+    EmbeddingTable tables[MAX_TABLES];
+    for (size_t i = 0; i < step->embed.count; i++) {
+        const int32_t *ids = NULL;
+        switch (step->embed.ids[i]) {
+        case IDS_TOKENS:
+            ids = s->batch.ids;
+            break;
+        case IDS_TYPES:
+            ids = s->batch.types;
+            break;
+        case IDS_POSITIONS:
+            ids = s->batch.positions;
+            break;
+        case IDS_ZERO:
+            ids = s->zeros;
+            break;
+        }
+        tables[i] = step->embed.tables[i];
+        tables[i].ids = ids + begin;
+    }
+    const Slot *out = &s->compiled->slots[step->out];
+    s->compiled->kernels.move.embed_sum(rows, out->width, tables, step->embed.count,
+                                        s->slots[step->out] + begin * out->ld, out->ld);
+}
+
+static void run_select_first(const Session *s, const Step *step, size_t begin, size_t rows) {
+    const Slot *in = &s->compiled->slots[step->in], *out = &s->compiled->slots[step->out];
+    for (size_t b = begin; b < begin + rows; b++) {
+        float *dst = s->slots[step->out] + b * out->ld;
+        size_t first = (size_t)s->batch.cu_seqlens[b];
+        if (s->batch.cu_seqlens[b + 1] > s->batch.cu_seqlens[b])
+            memcpy(dst, s->slots[step->in] + first * in->ld, out->width * sizeof(float));
+        else
+            memset(dst, 0, out->width * sizeof(float));
+    }
+}
+
+// Steps whose rows are independent: one block of rows.
+static void run_rows(const Session *s, const Step *step, size_t begin, size_t rows) {
+    const Compiled *c = s->compiled;
+    const Slot *out = &c->slots[step->out];
+    float *y = s->slots[step->out] + begin * out->ld;
+    if (step->kind == STEP_EMBED) {
+        run_embed_rows(s, step, begin, rows);
+        return;
+    }
+    if (step->kind == STEP_SELECT_FIRST) {
+        run_select_first(s, step, begin, rows);
+        return;
+    }
+    size_t ld_in = c->slots[step->in].ld;
+    const float *x = s->slots[step->in] + begin * ld_in;
+    switch (step->kind) {
+    case STEP_LAYER_NORM:
+        c->kernels.norm.layer_norm(rows, out->width, x, ld_in, step->norm.scale, step->norm.shift,
+                                   step->norm.epsilon, y, out->ld);
+        break;
+    case STEP_ADD:
+        c->kernels.move.add(rows, out->width, x, ld_in,
+                            s->slots[step->in2] + begin * c->slots[step->in2].ld,
+                            c->slots[step->in2].ld, y, out->ld);
+        break;
+    case STEP_ACTIVATE:
+        for (size_t r = 0; r < rows; r++) {
+            memcpy(y + r * out->ld, x + r * ld_in, out->width * sizeof(float));
+            c->kernels.norm.activate(out->width, y + r * out->ld, step->activation);
+        }
+        break;
+    case STEP_COLUMNS:
+        for (size_t r = 0; r < rows; r++)
+            memcpy(y + r * out->ld, x + r * ld_in + step->columns.begin,
+                   out->width * sizeof(float));
+        break;
+    default:
+        break;
+    }
+}
+
+static void run_step(Session *s, size_t index, int member, int members) {
+    const Step *step = &s->compiled->steps[index];
+    atomic_size_t *next = &s->next[index];
+    if (step->kind == STEP_LINEAR) {
+        run_linear(s, step, next, members);
+    } else if (step->kind == STEP_ATTENTION) {
+        run_attention(s, step, next, member);
+    } else {
+        size_t rows = slot_rows(s, step->out), total = row_tiles(rows), tile;
+        while ((tile = atomic_fetch_add_explicit(next, 1, memory_order_relaxed)) < total)
+            run_rows(s, step, tile * ROW_BLOCK, min_size(ROW_BLOCK, rows - tile * ROW_BLOCK));
+    }
+}
+
+// Work of one call of a step, for the profile: floating-point operations and bytes that must move.
+static void count_work(const Session *s, const Step *step, StepProfile *profile) {
+    const Slot *slots = s->compiled->slots;
+    double rows = (double)slot_rows(s, step->out);
+    double moved = rows * (double)slots[step->out].width;
+    if (step->in != NO_SLOT)
+        moved += rows * (double)slots[step->in].width;
+    if (step->kind == STEP_LINEAR)
+        for (size_t i = 0; i < step->linear.count; i++) {
+            const LinearPart *part = &step->linear.parts[i];
+            profile->flops += 2.0 * rows * (double)part->n * (double)part->k;
+            profile->bytes += (double)part->packed_bytes;
+        }
+    if (step->kind == STEP_ATTENTION)
+        for (size_t b = 0; b < s->batch.n_sequences; b++) {
+            double length = s->batch.cu_seqlens[b + 1] - s->batch.cu_seqlens[b];
+            profile->flops +=
+                4.0 * length * length * (double)(step->attention.heads * step->attention.head_dim);
+        }
+    profile->bytes += moved * sizeof(float);
+}
+
+static void profile_step(Session *s, size_t index) {
+    uint64_t now = clock_now_ns();
+    StepProfile *profile = &s->profile[index];
+    profile->calls++;
+    profile->ns += now - s->last_ns;
+    count_work(s, &s->compiled->steps[index], profile);
+    s->last_ns = now;
+}
+
+static void run_member(void *ctx, int member, int members) {
+    Session *s = ctx;
+    for (size_t i = 0; i < s->compiled->n_steps; i++) {
+        // Member 0 names the step before the barrier that leads to it, so all members leave at the
+        // same one, also a member that has not yet read the word of an earlier step.
+        if (atomic_load_explicit(&s->stop_before, memory_order_relaxed) <= i)
+            return;
+        run_step(s, i, member, members);
+        if (member == 0 && s->cancel && atomic_load_explicit(s->cancel, memory_order_relaxed))
+            atomic_store_explicit(&s->stop_before, i + 1, memory_order_relaxed);
+        pool_barrier(s->pool, member);
+        if (member == 0 && s->profile)
+            profile_step(s, i);
+    }
+}
+
+// ---- Runs ----
+
+static Status check_ids(const int32_t *ids, size_t count, size_t rows, const char *table,
+                        Error *error) {
+    for (size_t i = 0; i < count; i++)
+        if (ids[i] < 0 || (size_t)ids[i] >= rows)
+            return error_set(error, STATUS_INVALID,
+                             "id %d of token %zu is outside table '%s' of %zu rows", ids[i], i,
+                             table, rows);
+    return STATUS_OK;
+}
+
+static Status check_batch(const Session *s, Error *error) {
+    const TokenBatch *b = &s->batch;
+    for (size_t i = 0; i < s->compiled->n_steps; i++) {
+        const Step *step = &s->compiled->steps[i];
+        if (step->kind == STEP_ATTENTION && step->attention.bias)
+            for (size_t t = 0; t < b->n_tokens; t++)
+                if (b->columns[t] < 0 || (size_t)b->columns[t] > step->attention.bias_center)
+                    return error_set(
+                        error, STATUS_INVALID,
+                        "a sequence of more than %zu tokens is longer than the model's",
+                        step->attention.bias_center + 1);
+        if (step->kind != STEP_EMBED)
+            continue;
+        for (size_t t = 0; t < step->embed.count; t++) {
+            const int32_t *ids = step->embed.ids[t] == IDS_TOKENS  ? b->ids
+                                 : step->embed.ids[t] == IDS_TYPES ? b->types
+                                                                   : b->positions;
+            if (step->embed.ids[t] != IDS_ZERO)
+                TRY(check_ids(ids, b->n_tokens, step->embed.tables[t].rows, step->embed.names[t],
+                              error));
+        }
+    }
+    return STATUS_OK;
+}
+
+static Status split_items(Session *s, Error *error) {
+    s->n_items = attention_split(NULL, s->batch.cu_seqlens, s->batch.n_sequences);
+    if (s->n_items > s->cap_items) {
+        mem_free(s->items);
+        s->cap_items = s->n_items * 2;
+        s->items = mem_alloc_zero(s->cap_items, sizeof *s->items);
+        if (!s->items) {
+            s->cap_items = 0;
+            return error_out_of_memory(error, s->n_items);
+        }
+    }
+    attention_split(s->items, s->batch.cu_seqlens, s->batch.n_sequences);
+    return STATUS_OK;
+}
+
+Status cpu_run(Session *s, const TokenBatch *batch, const atomic_int *cancel, Error *error) {
+    size_t longest = 0;
+    for (size_t i = 0; i < batch->n_sequences; i++) {
+        size_t length = (size_t)(batch->cu_seqlens[i + 1] - batch->cu_seqlens[i]);
+        longest = length > longest ? length : longest;
+    }
+    s->batch = *batch;
+    s->cancel = cancel;
+    atomic_store_explicit(&s->stop_before, SIZE_MAX, memory_order_relaxed);
+    TRY(check_batch(s, error));
+    TRY(cpu_reshape(s, batch->n_tokens, batch->n_sequences, longest, error));
+    TRY(split_items(s, error));
+    for (size_t i = 0; i < s->compiled->n_steps; i++)
+        atomic_store_explicit(&s->next[i], 0, memory_order_relaxed);
+    if (s->profile)
+        s->last_ns = clock_now_ns();
+    pool_run(s->pool, run_member, s);
+    return atomic_load_explicit(&s->stop_before, memory_order_relaxed) < s->compiled->n_steps
+               ? error_set(error, STATUS_CANCELLED, "cancelled")
+               : STATUS_OK;
+}
+
+void cpu_output(TokenOutput *out, const Session *s, size_t index) {
+    int slot = s->compiled->outputs[index];
+    *out = (TokenOutput){.data = s->slots[slot],
+                         .rows = slot_rows(s, slot),
+                         .width = s->compiled->slots[slot].width,
+                         .ld = s->compiled->slots[slot].ld,
+                         .per_sequence = s->compiled->slots[slot].per_sequence};
+}
+
+const StepProfile *cpu_profile(const Session *s, size_t *count) {
+    *count = s->profile ? s->compiled->n_steps : 0;
+    return s->profile;
+}
+
+static const char *step_op(StepKind kind) {
+    static const char *const names[] = {
+        [STEP_EMBED] = "Embed",
+        [STEP_LINEAR] = "Linear",
+        [STEP_ATTENTION] = "Attention",
+        [STEP_LAYER_NORM] = "LayerNorm",
+        [STEP_ACTIVATE] = "Activate",
+        [STEP_ADD] = "Add",
+        [STEP_SELECT_FIRST] = "SelectFirst",
+        [STEP_COLUMNS] = "Columns",
+    };
+    return names[kind];
+}
+
+Status cpu_session_new(Session **out, const Compiled *compiled, ThreadPool *pool, bool profile,
+                       Error *error) {
+    Session *s = mem_alloc_zero(1, sizeof *s);
+    if (!s)
+        return error_out_of_memory(error, sizeof *s);
+    s->compiled = compiled;
+    s->pool = pool;
+    s->slots = mem_alloc_zero(compiled->n_slots + 1, sizeof *s->slots);
+    s->next = mem_alloc_zero(compiled->n_steps + 1, sizeof *s->next);
+    if (profile)
+        s->profile = mem_alloc_zero(compiled->n_steps + 1, sizeof *s->profile);
+    if (!s->slots || !s->next || (profile && !s->profile)) {
+        cpu_session_free(s);
+        return error_out_of_memory(error, compiled->n_steps);
+    }
+    for (size_t i = 0; profile && i < compiled->n_steps; i++)
+        s->profile[i] = (StepProfile){.name = compiled->steps[i].name,
+                                      .op = step_op(compiled->steps[i].kind),
+                                      .kernel = compiled->steps[i].kernel};
+    *out = s;
+    return STATUS_OK;
+}
+
+void cpu_session_free(Session *s) {
+    if (!s)
+        return;
+    mem_free(s->slots);
+    mem_free(s->next);
+    mem_free(s->profile);
+    mem_free(s->zeros);
+    mem_free(s->items);
+    mem_free_aligned(s->arena);
+    mem_free_aligned(s->scratch);
+    mem_free(s);
+}

@@ -1,0 +1,149 @@
+// Packs weights while compiling: one aligned block holds every packed matrix and small vector of
+// the model, and the steps point into it.
+//
+// Source pages are dropped as soon as a matrix is packed, so that loading needs the packed size and
+// one matrix, not twice the model.
+#include "base/checked.h"
+#include "providers/cpu/cpu.h"
+
+enum { WEIGHT_ALIGN = 64, PANELS_PER_TASK = 4 };
+
+typedef struct Preparing {
+    Compiled *compiled;
+    const Graph *graph;
+    const CompileOptions *options;
+    size_t used; // of compiled->weights; while measuring, of a block that does not exist yet
+    Error *error;
+} Preparing;
+
+// Takes `bytes` from the block; NULL while measuring. False on overflow.
+static bool take(Preparing *p, size_t bytes, void **out) {
+    size_t aligned;
+    *out = p->compiled->weights ? p->compiled->weights + p->used : NULL;
+    return size_align(&aligned, bytes, WEIGHT_ALIGN) && size_add(&p->used, p->used, aligned);
+}
+
+static KernelType value_kernel_type(const Value *value) {
+    return value->dtype == DTYPE_F16    ? KERNEL_F16
+           : value->dtype == DTYPE_BF16 ? KERNEL_BF16
+                                        : KERNEL_F32;
+}
+
+// A constant vector of `count` floats.
+static Status take_vector(Preparing *p, ValueId id, size_t count, float **out) {
+    void *block;
+    const Value *value = &p->graph->values[id];
+    if (value_count(value) != count || !value->data)
+        return error_set(p->error, STATUS_CORRUPT,
+                         "constant '%s' has not the %zu values its use needs", value->name, count);
+    if (!take(p, count * sizeof(float), &block))
+        return error_out_of_memory(p->error, count);
+    *out = block;
+    if (block)
+        p->compiled->kernels.move.to_f32(count, value->data, value_kernel_type(value), *out);
+    return STATUS_OK;
+}
+
+typedef struct PackTask {
+    const GemmKernel *kernel;
+    const LinearPart *part;
+    size_t panels;
+} PackTask;
+
+static void pack_some(void *ctx, size_t i, int member) {
+    const PackTask *task = ctx;
+    (void)member;
+    size_t first = i * PANELS_PER_TASK;
+    size_t left = task->panels - first;
+    gemm_pack(task->kernel, task->part->packed, task->part->n, task->part->k, &task->part->source,
+              first, left < PANELS_PER_TASK ? left : PANELS_PER_TASK);
+}
+
+static void pack_part(Preparing *p, const LinearPart *part) {
+    PackTask task = {.kernel = &p->compiled->kernels.gemm_f32,
+                     .part = part,
+                     .panels = gemm_panel_count(&p->compiled->kernels.gemm_f32, part->n)};
+    const Value *weight = &p->graph->values[part->weight];
+    const FileMap *map = p->options->constant_map(p->options->ctx, part->weight);
+    size_t offset = map ? (size_t)((const uint8_t *)weight->data - map->data) : 0;
+    if (map)
+        file_map_will_need(map, offset, weight->data_size);
+    pool_for_1d(p->options->pool, (task.panels + PANELS_PER_TASK - 1) / PANELS_PER_TASK, pack_some,
+                &task);
+    if (map)
+        file_map_drop(map, offset, weight->data_size);
+}
+
+static Status prepare_linear(Preparing *p, Step *step) {
+    const GemmKernel *kernel = &p->compiled->kernels.gemm_f32;
+    for (size_t i = 0; i < step->linear.count; i++) {
+        LinearPart *part = &step->linear.parts[i];
+        part->packed_bytes = gemm_packed_bytes(kernel, part->n, part->k);
+        if (part->packed_bytes == 0 || !take(p, part->packed_bytes, &part->packed))
+            return error_out_of_memory(p->error, part->n);
+        if (part->packed)
+            pack_part(p, part);
+        if (part->bias != NO_VALUE)
+            TRY(take_vector(p, part->bias, part->n, &part->bias_values));
+    }
+    return STATUS_OK;
+}
+
+// bias[h][r] = table[index[r]][h] for r in [0, 2 * center]: the score bias by distance r - center.
+static Status prepare_attention(Preparing *p, Step *step) {
+    if (step->attention.bias_table == NO_VALUE)
+        return STATUS_OK;
+    const Value *table = &p->graph->values[step->attention.bias_table];
+    size_t heads = step->attention.heads, count = 2 * step->attention.bias_center + 1, bytes;
+    void *block;
+    if (table->rank != 2 || !table->data || (size_t)table->dims[1].size != heads)
+        return error_set(p->error, STATUS_CORRUPT, "bias table '%s' is not [buckets, %zu]",
+                         table->name, heads);
+    if (!size_mul(&bytes, heads * sizeof(float), count) || !take(p, bytes, &block))
+        return error_out_of_memory(p->error, count);
+    step->attention.bias = block;
+    if (!block)
+        return STATUS_OK;
+    size_t element = dtype_size(table->dtype);
+    for (size_t r = 0; r < count; r++) {
+        int64_t row;
+        if (!value_int_at(p->graph, step->attention.bias_index, r, &row) || row < 0 ||
+            row >= table->dims[0].size)
+            return error_set(p->error, STATUS_CORRUPT, "bias index %zu is outside table '%s'", r,
+                             table->name);
+        for (size_t h = 0; h < heads; h++)
+            p->compiled->kernels.move.to_f32(
+                1, (const uint8_t *)table->data + ((size_t)row * heads + h) * element,
+                value_kernel_type(table), &step->attention.bias[h * count + r]);
+    }
+    return STATUS_OK;
+}
+
+static Status prepare_steps(Preparing *p) {
+    p->used = 0;
+    for (size_t i = 0; i < p->compiled->n_steps; i++) {
+        Step *step = &p->compiled->steps[i];
+        if (step->kind == STEP_LINEAR) {
+            TRY(prepare_linear(p, step));
+        } else if (step->kind == STEP_ATTENTION) {
+            TRY(prepare_attention(p, step));
+        } else if (step->kind == STEP_LAYER_NORM) {
+            size_t dim = p->compiled->slots[step->in].width;
+            TRY(take_vector(p, step->norm.scale_value, dim, &step->norm.scale));
+            if (step->norm.shift_value != NO_VALUE)
+                TRY(take_vector(p, step->norm.shift_value, dim, &step->norm.shift));
+        }
+    }
+    return STATUS_OK;
+}
+
+Status cpu_prepare_weights(Compiled *compiled, const Graph *graph, const CompileOptions *options,
+                           Error *error) {
+    Preparing p = {.compiled = compiled, .graph = graph, .options = options, .error = error};
+    TRY(prepare_steps(&p)); // measures
+    compiled->weights_bytes = p.used;
+    compiled->weights = mem_alloc_aligned(p.used + WEIGHT_ALIGN, WEIGHT_ALIGN);
+    if (!compiled->weights)
+        return error_out_of_memory(error, p.used);
+    return prepare_steps(&p); // fills
+}

@@ -1,0 +1,157 @@
+// Text → pooled, normalised vector: sentence-similarity and feature-extraction.
+//
+// Pooling follows sentence-transformers' modules: over the tokens of the row, special tokens
+// included, which is the attention mask of the padded form.
+#include "tasks/private.h"
+
+#include <math.h>
+
+static const char *const embed_parameters[] = {"normalize", "truncate", "truncation_direction",
+                                               NULL};
+
+static Status read_similarity(Request *request, Element *element, const JsonValue *object,
+                              Error *error) {
+    const JsonValue *sentences = json_get(object, "sentences");
+    if (json_kind(sentences) != JSON_ARRAY)
+        return error_set(error, STATUS_INVALID, "Missing required input: 'sentences'");
+    element->is_similarity = true;
+    TRY(element_alloc_inputs(request, element, json_len(sentences) + 1, error));
+    if (!json_as_string(&element->inputs[0].text, json_get(object, "source_sentence")))
+        return error_set(error, STATUS_INVALID,
+                         "Invalid input type for 'source_sentence': expected string");
+    for (size_t i = 0; i < json_len(sentences); i++)
+        if (!json_as_string(&element->inputs[i + 1].text, json_at(sentences, i)))
+            return error_set(error, STATUS_INVALID,
+                             "Invalid input type for 'sentences': expected array of strings");
+    return STATUS_OK;
+}
+
+static Status embed_prepare(Request *request, Element *element, Error *error) {
+    static const char *const directions[] = {"right", "left", NULL};
+    const JsonValue *value = json_get(element->object, "inputs");
+    size_t direction;
+    bool truncate;
+    if (json_get(element->object, "source_sentence"))
+        TRY(read_similarity(request, element, element->object, error));
+    else if (json_get(value, "source_sentence"))
+        TRY(read_similarity(request, element, value, error));
+    else
+        TRY(element_read_texts(request, element, error));
+    TRY(element_param_choice(element, "truncation_direction", directions, 0, &direction, error));
+    TRY(element_param_bool(element, "truncate", true, &truncate, error));
+    EncodeOptions options = default_encode_options(request->model);
+    size_t limit = options.max_length;
+    options.truncate_left = direction == 1;
+    if (!truncate)
+        options.max_length = 0;
+    for (size_t i = 0; i < element->n_inputs; i++) {
+        TRY(input_encode(request, &element->inputs[i], &options, error));
+        size_t len = element->inputs[i].rows[0].encoding->len;
+        if (!truncate && limit && len > limit)
+            return error_set(
+                error, STATUS_INVALID,
+                "Input has %zu tokens, more than the model's %zu, and truncate is false", len,
+                limit);
+    }
+    return STATUS_OK;
+}
+
+static void pool_mean(const RowOutput *tokens, Pooling pooling, float *out) {
+    memset(out, 0, tokens->width * sizeof(float));
+    for (size_t t = 0; t < tokens->rows; t++)
+        for (size_t i = 0; i < tokens->width; i++)
+            out[i] += tokens->data[t * tokens->ld + i];
+    float divisor = (float)tokens->rows;
+    if (pooling == POOLING_MEAN_SQRT_LEN)
+        divisor = sqrtf(divisor);
+    for (size_t i = 0; i < tokens->width; i++)
+        out[i] /= divisor;
+}
+
+static Status embed_collect(Request *request, Row *row, const RowOutput *outputs, Error *error) {
+    const RowOutput *tokens = &outputs[0];
+    size_t width = tokens->width;
+    TRY(row_values(request, row, width, error));
+    float *out = row->values;
+    switch (request->model->info->pooling) {
+    case POOLING_CLS:
+        memcpy(out, tokens->data, width * sizeof(float));
+        break;
+    case POOLING_LAST_TOKEN:
+        memcpy(out, tokens->data + (tokens->rows - 1) * tokens->ld, width * sizeof(float));
+        break;
+    case POOLING_MAX:
+        memcpy(out, tokens->data, width * sizeof(float));
+        for (size_t t = 1; t < tokens->rows; t++)
+            for (size_t i = 0; i < width; i++)
+                out[i] = fmaxf(out[i], tokens->data[t * tokens->ld + i]);
+        break;
+    case POOLING_MEAN:
+    case POOLING_MEAN_SQRT_LEN:
+        pool_mean(tokens, request->model->info->pooling, out);
+        break;
+    }
+    return STATUS_OK;
+}
+
+static void write_vector(JsonWriter *writer, const Row *row) {
+    const int64_t shape[1] = {(int64_t)row->count};
+    write_nested(writer, row->values, shape, 1);
+}
+
+static void write_similarities(const Element *element, JsonWriter *writer) {
+    // Vectors are normalised for this, whatever the model does, so the products are cosines.
+    for (size_t i = 0; i < element->n_inputs; i++)
+        maths_l2_normalize(element->inputs[i].rows[0].values, element->inputs[i].rows[0].count);
+    json_begin_flat_array(writer);
+    for (size_t i = 1; i < element->n_inputs; i++)
+        json_write_f32(writer, maths_dot(element->inputs[0].rows[0].values,
+                                         element->inputs[i].rows[0].values,
+                                         element->inputs[i].rows[0].count));
+    json_end_array(writer);
+}
+
+static Status embed_finish(Request *request, Element *element, AnswerForm form, JsonWriter *writer,
+                           Error *error) {
+    bool normalize;
+    TRY(element_param_bool(element, "normalize", request->model->info->normalize, &normalize,
+                           error));
+    if (form == FORM_GPUX) {
+        json_begin_object(writer);
+        json_key(writer, element->is_similarity ? "similarities" : "embeddings");
+    }
+    if (element->is_similarity) {
+        write_similarities(element, writer);
+    } else {
+        bool nested = form == FORM_GPUX || element->is_list;
+        if (nested)
+            json_begin_array(writer);
+        for (size_t i = 0; i < element->n_inputs; i++) {
+            Row *row = &element->inputs[i].rows[0];
+            if (normalize)
+                maths_l2_normalize(row->values, row->count);
+            write_vector(writer, row);
+        }
+        if (nested)
+            json_end_array(writer);
+    }
+    if (form == FORM_GPUX)
+        json_end_object(writer);
+    return STATUS_OK;
+}
+
+const Task task_sentence_similarity = {
+    .name = "sentence-similarity",
+    .parameters = embed_parameters,
+    .prepare = embed_prepare,
+    .collect = embed_collect,
+    .finish = embed_finish,
+};
+
+const Task task_feature_extraction = {
+    .name = "feature-extraction",
+    .parameters = embed_parameters,
+    .prepare = embed_prepare,
+    .collect = embed_collect,
+    .finish = embed_finish,
+};

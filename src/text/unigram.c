@@ -1,0 +1,119 @@
+// Viterbi over the pieces of the vocabulary, in the library's order of additions and comparisons so
+// that ties and rounding fall the same way. Linear in the text: the trie bounds the pieces per byte.
+#include "text/pipeline.h"
+
+static const double UNKNOWN_PENALTY = 10.0;
+
+void unigram_scratch_free(UnigramScratch *scratch) {
+    mem_free(scratch->nodes);
+    *scratch = (UnigramScratch){.cap = 0};
+}
+
+void unigram_free(Unigram *unigram) {
+    mem_free(unigram->scores);
+    mem_free(unigram->trie.bytes);
+    mem_free(unigram->trie.child_count);
+    mem_free(unigram->trie.first_child);
+    mem_free(unigram->trie.token);
+}
+
+// ---- Encoding ----
+
+static uint32_t trie_child(const PrefixTrie *trie, uint32_t node, uint8_t byte) {
+    if (node == 0)
+        return trie->root_child[byte];
+    const uint8_t *labels = trie->bytes + trie->first_child[node];
+    const uint8_t *hit = trie->child_count[node] ? memchr(labels, byte, trie->child_count[node])
+                                                 : NULL;
+    return hit ? (uint32_t)(hit - trie->bytes) : 0;
+}
+
+static void offer(UnigramNode *node, double score, uint32_t start, int32_t id) {
+    if (node->start == UINT32_MAX || score > node->score) {
+        node->score = score;
+        node->start = start;
+        node->id = id;
+    }
+}
+
+// Fills the best path to every position of `word`.
+static Status find_paths(const Unigram *unigram, UnigramNode *nodes, StrView word, Error *error) {
+    const PrefixTrie *trie = &unigram->trie;
+    double unknown_score = unigram->min_score - UNKNOWN_PENALTY;
+    size_t len;
+    for (size_t start = 0; start < word.len; start += len) {
+        double so_far = nodes[start].score;
+        bool has_single = false;
+        uint32_t node = 0;
+        len = utf8_lead_len(word.ptr[start]);
+        for (size_t end = start; end < word.len;) {
+            node = trie_child(trie, node, (uint8_t)word.ptr[end++]);
+            if (node == 0)
+                break;
+            int32_t id = trie->token[node];
+            if (id < 0)
+                continue;
+            offer(&nodes[end], unigram->scores[id] + so_far, (uint32_t)start, id);
+            has_single |= end - start == len;
+        }
+        if (has_single)
+            continue;
+        if (unigram->unknown_id < 0)
+            return error_set(error, STATUS_INVALID,
+                             "a character is not in the vocabulary and there is no unknown token");
+        offer(&nodes[start + len], unknown_score + so_far, (uint32_t)start, unigram->unknown_id);
+    }
+    return STATUS_OK;
+}
+
+// A piece that is no token of the vocabulary: bytes, or the unknown token.
+static void put_unknown(const Unigram *unigram, TokenSink *sink, StrView piece, size_t begin) {
+    bool has_all = unigram->byte_fallback;
+    for (size_t i = 0; i < piece.len && has_all; i++)
+        has_all = unigram->fallback[(uint8_t)piece.ptr[i]] >= 0;
+    if (!has_all) {
+        token_sink_put(sink, unigram->unknown_id, begin, begin + piece.len);
+        return;
+    }
+    for (size_t i = 0; i < piece.len; i++)
+        token_sink_put(sink, unigram->fallback[(uint8_t)piece.ptr[i]], begin, begin + piece.len);
+}
+
+Status unigram_encode(const Model *model, StrView word, TokenSink *sink, Error *error) {
+    const Unigram *unigram = &model->unigram;
+    UnigramScratch *scratch = sink->unigram;
+    if (word.len > PIPELINE_MAX_WORD)
+        return error_set(error, STATUS_LIMIT, "a word is longer than %d bytes", PIPELINE_MAX_WORD);
+    if (word.len + 1 > scratch->cap) {
+        size_t cap = word.len + word.len / 2 + 64;
+        UnigramNode *grown = mem_realloc_array(scratch->nodes, cap, sizeof *grown);
+        if (!grown)
+            return error_out_of_memory(error, cap * sizeof *grown);
+        scratch->nodes = grown;
+        scratch->cap = cap;
+    }
+    UnigramNode *nodes = scratch->nodes;
+    for (size_t i = 0; i <= word.len; i++)
+        nodes[i] = (UnigramNode){.start = UINT32_MAX};
+    TRY(find_paths(unigram, nodes, word, error));
+    for (size_t end = word.len; end > 0; end = nodes[end].start)
+        nodes[nodes[end].start].next = (uint32_t)end;
+    for (size_t begin = 0, end; begin < word.len; begin = end) {
+        end = nodes[begin].next;
+        int32_t id = nodes[end].id;
+        if (id != unigram->unknown_id) {
+            token_sink_put(sink, id, begin, end);
+            continue;
+        }
+        // Neighbouring unknown pieces become one.
+        while (end < word.len && nodes[nodes[end].next].id == unigram->unknown_id)
+            end = nodes[end].next;
+        StrView piece = sv_n(word.ptr + begin, end - begin);
+        int32_t known = vocab_id(&model->vocab, piece);
+        if (known >= 0)
+            token_sink_put(sink, known, begin, end);
+        else
+            put_unknown(unigram, sink, piece, begin);
+    }
+    return STATUS_OK;
+}
