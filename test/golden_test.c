@@ -312,7 +312,8 @@ static Floats row_floats(const JsonValue *outputs, size_t row, size_t len) {
         if (sv_equal_cstr(key, "labels"))
             continue;
         const JsonValue *value = json_at(output, row);
-        bool per_token = json_kind(json_at(value, 0)) == JSON_ARRAY || !sv_equal_cstr(key, "logits");
+        bool per_token =
+            json_kind(json_at(value, 0)) == JSON_ARRAY || !sv_equal_cstr(key, "logits");
         if (!per_token)
             flatten(value, out.values, &out.count, MAX_FLOATS);
         for (size_t s = 0; per_token && s < len; s++)
@@ -587,7 +588,7 @@ static void a_rewound_request_answers_the_same_again(void **state) {
 static void synthetic_requests_have_the_asked_lengths(void **state) {
     (void)state;
     static const char *const roots[] = {TASKS, TASKS, TASKS, TASKS, TASKS, TASKS, MODELS};
-    static const char *const names[] = {"classify", "tokens",   "mask",        "answer",
+    static const char *const names[] = {"classify", "tokens",    "mask",           "answer",
                                         "features", "zero-shot", "roberta-encoder"};
     for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
         Opened opened = convert_model(roots[i], names[i]);
@@ -604,8 +605,8 @@ static void synthetic_requests_have_the_asked_lengths(void **state) {
         }
         gpux_request_free(request);
         gpux_error too_long;
-        assert_int_equal(
-            gpux_prepare_synthetic(&request, opened.model, 1, 1000, 0, &too_long), GPUX_INVALID);
+        assert_int_equal(gpux_prepare_synthetic(&request, opened.model, 1, 1000, 0, &too_long),
+                         GPUX_INVALID);
         assert_int_equal(gpux_prepare_synthetic(&request, opened.model, 0, 8, 0, &too_long),
                          GPUX_INVALID);
         gpux_runner_free(runner);

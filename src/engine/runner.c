@@ -200,8 +200,12 @@ Status runner_run_rows(Runner *runner, const TokenRow *rows, size_t count, RowSi
     for (size_t first = 0; first < count;) {
         size_t tokens, sequences;
         size_t end = take_rows(runner, rows, first, count, &tokens, &sequences);
+        Status status = STATUS_OK;
         if (sequences > 0)
-            TRY(run_some(runner, rows, first, end, tokens, sequences, sink, ctx, error));
+            status = run_some(runner, rows, first, end, tokens, sequences, sink, ctx, error);
+        // Only a pass of one row is ever left, when that row was cancelled; the others go on.
+        if (status != STATUS_OK && status != STATUS_CANCELLED)
+            return status;
         first = end;
     }
     return STATUS_OK;

@@ -6,7 +6,6 @@
 #include "tasks/private.h"
 
 #include <math.h>
-#include <stdlib.h>
 
 static const char *const answer_parameters[] = {"top_k",
                                                 "max_answer_len",
@@ -40,14 +39,6 @@ static Status read_question(const Element *element, Input *input, Error *error) 
     return STATUS_OK;
 }
 
-// Byte length of the first `count` code points.
-static size_t bytes_of(StrView text, size_t count) {
-    size_t pos = 0;
-    while (count-- > 0 && pos < text.len)
-        utf8_next(text, &pos);
-    return pos;
-}
-
 // Cuts the question after max_question_len tokens.
 static Status cut_question(const Request *request, Input *input, size_t most, Error *error) {
     EncodingList list;
@@ -55,7 +46,8 @@ static Status cut_question(const Request *request, Input *input, size_t most, Er
     TRY(tokenizer_encode(&list, request->model->tokenizer, input->text, (StrView){0}, &options,
                          error));
     if (list.items[0].len > most)
-        input->text.len = bytes_of(input->text, list.items[0].end[most - 1]);
+        input->text.len =
+            text_seek(&(TextCursor){.text = input->text}, list.items[0].end[most - 1]);
     encoding_list_free(&list);
     return STATUS_OK;
 }
@@ -106,24 +98,33 @@ typedef struct Answer {
     uint32_t start, end; // code points of the context; both 0 for "no answer"
 } Answer;
 
-typedef struct Answers {
-    Answer *items; // sorted by falling score
-    size_t count, most;
-} Answers;
+typedef struct Reading {
+    StrView context;
+    uint32_t *bytes; // [code points + 1] byte offset of each code point of the context
+    size_t code_points;
+    size_t top_k, max_answer_len;
+    bool allow_none, align;
+    float none_score;   // least over windows
+    float *start, *end; // [longest window] probabilities
+    Answer *answers;    // of the windows read so far, each window's by falling score
+    size_t count;
+} Reading;
 
-static bool same_text(StrView context, const Answer *a, const Answer *b) {
-    size_t a0 = bytes_of(context, a->start), a1 = bytes_of(context, a->end);
-    size_t b0 = bytes_of(context, b->start), b1 = bytes_of(context, b->end);
-    return sv_equal(sv_n(context.ptr + a0, a1 - a0), sv_n(context.ptr + b0, b1 - b0));
+static StrView answer_text(const Reading *reading, const Answer *answer) {
+    size_t last = reading->code_points;
+    size_t from = reading->bytes[answer->start < last ? answer->start : last];
+    size_t to = reading->bytes[answer->end < last ? answer->end : last];
+    return sv_n(reading->context.ptr + from, to > from ? to - from : 0);
 }
 
-static void answers_add(Answers *answers, const Answer *answer) {
-    if (answers->count == answers->most && answer->score <= answers->items[answers->most - 1].score)
+// Adds to a list sorted by falling score that never grows past `most`; earlier ones win a tie.
+static void answers_add(Answer *list, size_t *count, size_t most, const Answer *answer) {
+    if (*count == most && answer->score <= list[most - 1].score)
         return;
-    size_t at = answers->count < answers->most ? answers->count++ : answers->most - 1;
-    for (; at > 0 && answer->score > answers->items[at - 1].score; at--)
-        answers->items[at] = answers->items[at - 1];
-    answers->items[at] = *answer;
+    size_t at = *count < most ? (*count)++ : most - 1;
+    for (; at > 0 && answer->score > list[at - 1].score; at--)
+        list[at] = list[at - 1];
+    list[at] = *answer;
 }
 
 // Widens a token span to the characters of its first and last word.
@@ -140,27 +141,21 @@ static void align_to_words(const Encoding *encoding, size_t first, size_t last, 
     }
 }
 
-typedef struct Reading {
-    size_t max_answer_len;
-    bool allow_none, align;
-    float none_score; // least over windows
-} Reading;
-
 // Probabilities over a window's tokens with all but context (and the first token) at -10000.
-static void window_probabilities(const Encoding *encoding, float *x) {
+static void window_probabilities(const Encoding *encoding, const float *logits, float *out) {
     for (size_t t = 0; t < encoding->len; t++)
-        if (encoding->sequence[t] != 1 && t != 0)
-            x[t] = -10000.0f;
-    maths_softmax(x, encoding->len);
+        out[t] = encoding->sequence[t] == 1 || t == 0 ? logits[t] : -10000.0f;
+    maths_softmax(out, encoding->len);
 }
 
-static void read_window(const Row *row, Reading *reading, Answers *answers) {
+static void read_window(const Row *row, Reading *reading) {
     const Encoding *encoding = row->encoding;
-    size_t len = encoding->len;
-    float *start = row->values, *end = row->values + len;
-    window_probabilities(encoding, start);
-    window_probabilities(encoding, end);
-    if (reading->allow_none && start[0] * end[0] < reading->none_score)
+    const float *start = reading->start, *end = reading->end;
+    size_t len = encoding->len, count = 0;
+    Answer *list = reading->answers + reading->count;
+    window_probabilities(encoding, row->values, reading->start);
+    window_probabilities(encoding, row->values + len, reading->end);
+    if (start[0] * end[0] < reading->none_score)
         reading->none_score = start[0] * end[0];
     for (size_t s = 0; s < len; s++) {
         if (encoding->sequence[s] != 1)
@@ -168,23 +163,118 @@ static void read_window(const Row *row, Reading *reading, Answers *answers) {
         for (size_t e = s; e < len && e - s < reading->max_answer_len; e++) {
             if (encoding->sequence[e] != 1)
                 break;
-            Answer answer = {start[s] * end[e], encoding->start[s], encoding->end[e]};
-            // Only spans that enter the list are widened; the test is answers_add's own.
-            if (answers->count == answers->most &&
-                answer.score <= answers->items[answers->most - 1].score)
-                continue;
-            if (reading->align)
-                align_to_words(encoding, s, e, &answer);
-            answers_add(answers, &answer);
+            // Tokens for now: only the spans that stay are widened.
+            Answer answer = {start[s] * end[e], (uint32_t)s, (uint32_t)e};
+            answers_add(list, &count, reading->top_k, &answer);
         }
     }
+    for (size_t i = 0; i < count; i++) {
+        size_t s = list[i].start, e = list[i].end;
+        list[i].start = encoding->start[s];
+        list[i].end = encoding->end[e];
+        if (reading->align)
+            align_to_words(encoding, s, e, &list[i]);
+    }
+    reading->count += count;
 }
 
-static void write_answer(const Input *input, const Answer *answer, JsonWriter *writer) {
-    size_t begin = bytes_of(input->pair, answer->start), end = bytes_of(input->pair, answer->end);
+static uint64_t hash_nocase(StrView text) {
+    uint64_t hash = 0xcbf29ce484222325u; // FNV-1a
+    for (size_t i = 0; i < text.len; i++) {
+        uint8_t c = (uint8_t)text.ptr[i];
+        hash = (hash ^ (c >= 'A' && c <= 'Z' ? c + 32u : c)) * 0x100000001b3u;
+    }
+    return hash;
+}
+
+// Spans that read the same, but for the case of letters, are one of several answers: the first
+// stays, with the scores of all.
+static Status merge_same(Request *request, Reading *reading, Error *error) {
+    size_t slots = 16, kept = 0;
+    while (slots < 2 * reading->count)
+        slots *= 2;
+    uint32_t *table = arena_alloc_array(&request->arena, slots, sizeof *table); // index + 1
+    if (!table)
+        return error_out_of_memory(error, slots);
+    for (size_t i = 0; i < reading->count; i++) {
+        StrView text = answer_text(reading, &reading->answers[i]);
+        size_t slot = (size_t)hash_nocase(text) & (slots - 1);
+        while (table[slot] &&
+               !sv_equal_nocase(text, answer_text(reading, &reading->answers[table[slot] - 1])))
+            slot = (slot + 1) & (slots - 1);
+        if (table[slot]) {
+            reading->answers[table[slot] - 1].score += reading->answers[i].score;
+        } else {
+            reading->answers[kept] = reading->answers[i];
+            table[slot] = (uint32_t)++kept;
+        }
+    }
+    reading->count = kept;
+    return STATUS_OK;
+}
+
+static Status map_context(Request *request, Reading *reading, Error *error) {
+    size_t pos = 0, count = 0;
+    if (reading->context.len > UINT32_MAX - 1)
+        return error_set(error, STATUS_LIMIT, "Input 'context' is too long");
+    reading->bytes = arena_alloc_array(&request->arena, reading->context.len + 1, sizeof(uint32_t));
+    if (!reading->bytes)
+        return error_out_of_memory(error, reading->context.len);
+    for (; pos < reading->context.len; utf8_next(reading->context, &pos))
+        reading->bytes[count++] = (uint32_t)pos;
+    reading->bytes[count] = (uint32_t)pos;
+    reading->code_points = count;
+    return STATUS_OK;
+}
+
+static Status open_reading(Request *request, const Element *element, Reading *reading,
+                           Error *error) {
+    const Input *input = &element->inputs[0];
+    size_t longest = 0;
+    *reading = (Reading){.context = input->pair, .none_score = INFINITY};
+    TRY(element_param_size(element, "top_k", 1, 1, MAX_TOP_K, &reading->top_k, error));
+    TRY(element_param_size(element, "max_answer_len", 15, 1, 1 << 20, &reading->max_answer_len,
+                           error));
+    TRY(element_param_bool(element, "handle_impossible_answer", false, &reading->allow_none,
+                           error));
+    TRY(element_param_bool(element, "align_to_words", true, &reading->align, error));
+    for (size_t w = 0; w < input->n_rows; w++)
+        longest = input->rows[w].encoding->len > longest ? input->rows[w].encoding->len : longest;
+    TRY(request_floats(request, &reading->start, longest, error));
+    TRY(request_floats(request, &reading->end, longest, error));
+    // One more for "no answer".
+    reading->answers =
+        arena_alloc_array(&request->arena, input->n_rows * reading->top_k + 1, sizeof(Answer));
+    if (!reading->answers)
+        return error_out_of_memory(error, input->n_rows * reading->top_k);
+    return map_context(request, reading, error);
+}
+
+// The answers to give, by falling score.
+static Status read_answers(Request *request, const Element *element, Reading *reading,
+                           Answer **best, size_t *count, Error *error) {
+    const Input *input = &element->inputs[0];
+    TRY(open_reading(request, element, reading, error));
+    for (size_t w = 0; w < input->n_rows; w++)
+        read_window(&input->rows[w], reading);
+    // A single answer is the best span as it is.
+    if (reading->top_k > 1)
+        TRY(merge_same(request, reading, error));
+    if (reading->allow_none)
+        reading->answers[reading->count++] = (Answer){.score = reading->none_score};
+    *best = arena_alloc_array(&request->arena, reading->top_k, sizeof **best);
+    *count = 0;
+    if (!*best)
+        return error_out_of_memory(error, reading->top_k);
+    for (size_t i = 0; i < reading->count; i++)
+        answers_add(*best, count, reading->top_k, &reading->answers[i]);
+    return *count ? STATUS_OK : error_set(error, STATUS_INVALID, "Input 'context' has no words");
+}
+
+static void write_answer(const Reading *reading, const Answer *answer, JsonWriter *writer) {
     json_begin_object(writer);
     json_key(writer, "answer");
-    json_write_string(writer, sv_n(input->pair.ptr + begin, end - begin));
+    json_write_string(writer, answer_text(reading, answer));
     json_key(writer, "score");
     json_write_f32(writer, answer->score);
     json_key(writer, "start");
@@ -194,54 +284,14 @@ static void write_answer(const Input *input, const Answer *answer, JsonWriter *w
     json_end_object(writer);
 }
 
-// Spans that widened to the same words are one answer; their scores add up.
-static void merge_same(StrView context, Answers *answers) {
-    size_t kept = 0;
-    for (size_t i = 0; i < answers->count; i++) {
-        size_t twin = 0;
-        while (twin < kept && !same_text(context, &answers->items[twin], &answers->items[i]))
-            twin++;
-        if (twin < kept)
-            answers->items[twin].score += answers->items[i].score;
-        else
-            answers->items[kept++] = answers->items[i];
-    }
-    answers->count = kept;
-}
-
-static Status read_answers(Request *request, const Element *element, Answers *answers, size_t top_k,
-                           Error *error) {
-    Reading reading = {.none_score = INFINITY};
-    TRY(element_param_size(element, "max_answer_len", 15, 1, 1 << 20, &reading.max_answer_len,
-                           error));
-    TRY(element_param_bool(element, "handle_impossible_answer", false, &reading.allow_none, error));
-    TRY(element_param_bool(element, "align_to_words", true, &reading.align, error));
-    // Spans that widen to the same words fold into one, so more are read than are answered.
-    answers->most = top_k + 1;
-    answers->items = arena_alloc_array(&request->arena, answers->most + 1, sizeof(Answer));
-    if (!answers->items)
-        return error_out_of_memory(error, top_k);
-    const Input *input = &element->inputs[0];
-    for (size_t w = 0; w < input->n_rows; w++)
-        read_window(&input->rows[w], &reading, answers);
-    if (reading.allow_none)
-        answers_add(answers, &(Answer){.score = reading.none_score});
-    return STATUS_OK;
-}
-
 static Status answer_finish(Request *request, Element *element, AnswerForm form, JsonWriter *writer,
                             Error *error) {
-    size_t top_k;
-    Answers answers = {0};
-    TRY(element_param_size(element, "top_k", 1, 1, MAX_TOP_K, &top_k, error));
-    TRY(read_answers(request, element, &answers, top_k, error));
-    const Input *input = &element->inputs[0];
-    if (top_k > 1)
-        merge_same(input->pair, &answers);
-    if (answers.count == 0)
-        return error_set(error, STATUS_INVALID, "Input 'context' has no words");
-    if (top_k == 1) {
-        write_answer(input, &answers.items[0], writer);
+    Reading reading;
+    Answer *best;
+    size_t count;
+    TRY(read_answers(request, element, &reading, &best, &count, error));
+    if (reading.top_k == 1) {
+        write_answer(&reading, &best[0], writer);
         return STATUS_OK;
     }
     if (form == FORM_GPUX) {
@@ -249,8 +299,8 @@ static Status answer_finish(Request *request, Element *element, AnswerForm form,
         json_key(writer, "answers");
     }
     json_begin_array(writer);
-    for (size_t i = 0; i < answers.count && i < top_k; i++)
-        write_answer(input, &answers.items[i], writer);
+    for (size_t i = 0; i < count; i++)
+        write_answer(&reading, &best[i], writer);
     json_end_array(writer);
     if (form == FORM_GPUX)
         json_end_object(writer);

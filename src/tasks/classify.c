@@ -238,6 +238,12 @@ typedef struct Tagging {
     const Element *element;
     const Input *input;
     Strategy strategy;
+    bool marks_pieces; // the vocabulary writes pieces inside a word as "##x"
+    int32_t unknown;   // id, or -1
+    TextCursor text;
+    size_t labels;
+    float *scores;  // [tokens of the row, labels] probabilities
+    float *scratch; // [labels]
     Entity *entities;
     size_t count;
 } Tagging;
@@ -248,6 +254,12 @@ static StrView split_tag(StrView label, bool *begins) {
     if (*begins || sv_starts_with(label, SV("I-")))
         return sv_n(label.ptr + 2, label.len - 2);
     return label;
+}
+
+// What a group is called: the label after its first "-".
+static StrView group_name(StrView label) {
+    const char *dash = memchr(label.ptr, '-', label.len);
+    return dash ? sv_n(dash + 1, label.len - (size_t)(dash + 1 - label.ptr)) : label;
 }
 
 static StrView label_view(const Tagging *tagging, size_t label) {
@@ -276,11 +288,11 @@ static void best_label(const float *scores, size_t n, Entity *entity) {
     entity->score = scores[entity->label];
 }
 
-// Tokens [first, last] of one word as one entity; scratch has room for n scores.
-static void merge_word(const Tagging *tagging, const float *scores, size_t n, float *scratch,
-                       Entity *entity) {
-    size_t tokens = entity->last - entity->first + 1;
-    const float *from = scores + entity->first * n;
+// Tokens [first, last] of one word as one entity.
+static void merge_word(const Tagging *tagging, Entity *entity) {
+    size_t tokens = entity->last - entity->first + 1, n = tagging->labels;
+    const float *from = tagging->scores + entity->first * n;
+    float *scratch = tagging->scratch;
     if (tagging->strategy == STRATEGY_FIRST || tokens == 1) {
         best_label(from, n, entity);
     } else if (tagging->strategy == STRATEGY_MAX) {
@@ -301,34 +313,54 @@ static void merge_word(const Tagging *tagging, const float *scores, size_t n, fl
     }
 }
 
+// Whether the token goes on with the word before it, by the hub's rules: where pieces are marked, a
+// token that is not as long as what it stands for; elsewhere one that no space parts from the text
+// before. A token outside the vocabulary is a word of its own.
+static bool continues_word(Tagging *tagging, const Encoding *encoding, size_t t) {
+    uint32_t start = encoding->start[t], end = encoding->end[t];
+    if (encoding->ids[t] == tagging->unknown)
+        return false;
+    if (tagging->marks_pieces)
+        return utf8_count(tokenizer_token(tagging->request->model->tokenizer, encoding->ids[t])) !=
+               end - start;
+    StrView around = start > 0 ? text_slice(&tagging->text, start - 1, start + 1) : SV("");
+    return start > 0 && !memchr(around.ptr, ' ', around.len);
+}
+
 // Entities of single tokens or of words, in order, of one row.
-static void tag_row(Tagging *tagging, size_t row_index, float *scratch) {
-    Row *row = &tagging->input->rows[row_index];
+static void tag_row(Tagging *tagging, size_t row_index) {
+    const Row *row = &tagging->input->rows[row_index];
     const Encoding *encoding = row->encoding;
-    size_t n = row->count / encoding->len;
-    for (size_t t = 0; t < encoding->len; t++)
-        maths_softmax(row->values + t * n, n);
-    bool by_word = tagging->strategy > STRATEGY_SIMPLE;
+    size_t n = tagging->labels;
+    bool by_word = tagging->strategy > STRATEGY_SIMPLE, has_word = false;
+    memcpy(tagging->scores, row->values, encoding->len * n * sizeof(float));
     for (size_t t = 0; t < encoding->len; t++) {
+        maths_softmax(tagging->scores + t * n, n);
         if (encoding->flags[t] & TOKEN_IS_SPECIAL)
             continue;
-        Entity entity = {.first = t, .last = t, .row = row_index};
-        while (by_word && entity.last + 1 < encoding->len &&
-               (encoding->flags[entity.last + 1] & TOKEN_CONTINUES_WORD) &&
-               !(encoding->flags[entity.last + 1] & TOKEN_IS_SPECIAL))
-            entity.last++;
-        merge_word(tagging, row->values, n, scratch, &entity);
-        entity.start = encoding->start[entity.first];
-        entity.end = encoding->end[entity.last];
-        tagging->entities[tagging->count++] = entity;
-        t = entity.last;
+        if (has_word && by_word && continues_word(tagging, encoding, t))
+            tagging->entities[tagging->count - 1].last = t;
+        else
+            tagging->entities[tagging->count++] = (Entity){.first = t, .last = t, .row = row_index};
+        has_word = true;
     }
 }
 
-// Joins neighbours of one tag; scores become their mean.
-static void group_entities(Tagging *tagging) {
-    size_t kept = 0;
-    for (size_t i = 0; i < tagging->count;) {
+// Label, score and place of the words of one row, which are the entities from `first` on.
+static void label_words(Tagging *tagging, size_t row_index, size_t first) {
+    const Encoding *encoding = tagging->input->rows[row_index].encoding;
+    for (size_t i = first; i < tagging->count; i++) {
+        Entity *entity = &tagging->entities[i];
+        merge_word(tagging, entity);
+        entity->start = encoding->start[entity->first];
+        entity->end = encoding->end[entity->last];
+    }
+}
+
+// Joins neighbours of one tag among the entities from `first` on; scores become their mean.
+static void group_entities(Tagging *tagging, size_t first) {
+    size_t kept = first;
+    for (size_t i = first; i < tagging->count;) {
         Entity group = tagging->entities[i];
         double sum = (double)group.score;
         bool begins;
@@ -336,8 +368,7 @@ static void group_entities(Tagging *tagging) {
         size_t members = 1, next = i + 1;
         for (; next < tagging->count; next++) {
             const Entity *other = &tagging->entities[next];
-            if (other->row != group.row ||
-                !sv_equal(split_tag(label_view(tagging, other->label), &begins), tag) || begins)
+            if (!sv_equal(split_tag(label_view(tagging, other->label), &begins), tag) || begins)
                 break;
             group.last = other->last;
             group.end = other->end;
@@ -371,11 +402,8 @@ static void drop_overlaps(Tagging *tagging) {
 static void drop_ignored(Tagging *tagging) {
     size_t kept = 0;
     for (size_t i = 0; i < tagging->count; i++) {
-        bool begins;
         StrView label = label_view(tagging, tagging->entities[i].label);
-        if (tagging->strategy != STRATEGY_NONE)
-            label = split_tag(label, &begins);
-        if (!is_ignored(tagging, label))
+        if (!is_ignored(tagging, tagging->strategy == STRATEGY_NONE ? label : group_name(label)))
             tagging->entities[kept++] = tagging->entities[i];
     }
     tagging->count = kept;
@@ -385,18 +413,48 @@ static int compare_entities(const void *a, const void *b) {
     const Entity *x = a, *y = b;
     if (x->start != y->start)
         return x->start < y->start ? -1 : 1;
-    return x->row < y->row ? -1 : x->row > y->row;
+    if (x->row != y->row)
+        return x->row < y->row ? -1 : 1;
+    return x->first < y->first ? -1 : x->first > y->first;
 }
 
-static Status write_entity(const Tagging *tagging, const Entity *entity, JsonWriter *writer,
-                           Error *error) {
+// The text of an entity's tokens. Those outside the vocabulary are shown as they were written.
+static Status entity_word(Tagging *tagging, const Entity *entity, Buf *out, Error *error) {
     const Encoding *encoding = tagging->input->rows[entity->row].encoding;
     const Tokenizer *tokenizer = tagging->request->model->tokenizer;
-    bool is_group = tagging->strategy != STRATEGY_NONE, begins;
+    Buf decoded = BUF_INIT(1u << 24);
+    Status status = tokenizer_decode(&decoded, tokenizer, encoding->ids + entity->first,
+                                     entity->last - entity->first + 1, false, error);
+    StrView unknown = tokenizer_token(tokenizer, tagging->unknown), rest;
+    rest = sv_n(decoded.ptr ? decoded.ptr : "", decoded.len);
+    for (size_t t = entity->first; status == STATUS_OK && t <= entity->last; t++) {
+        if (encoding->ids[t] != tagging->unknown || unknown.len == 0)
+            continue;
+        const char *at = memmem(rest.ptr, rest.len, unknown.ptr, unknown.len);
+        if (!at)
+            break;
+        size_t before = (size_t)(at - rest.ptr), used = before + unknown.len;
+        buf_append(out, rest.ptr, before);
+        buf_append_sv(out, text_slice(&tagging->text, encoding->start[t], encoding->end[t]));
+        rest = sv_n(rest.ptr + used, rest.len - used);
+    }
+    buf_append_sv(out, rest);
+    buf_free(&decoded);
+    return status == STATUS_OK ? buf_status(out, error) : status;
+}
+
+static Status write_entity(Tagging *tagging, const Entity *entity, JsonWriter *writer,
+                           Error *error) {
+    const Encoding *encoding = tagging->input->rows[entity->row].encoding;
+    int32_t id = encoding->ids[entity->first];
+    bool is_group = tagging->strategy != STRATEGY_NONE;
     StrView label = label_view(tagging, entity->label);
+    Buf word = BUF_INIT(1u << 24);
+    if (is_group || id == tagging->unknown)
+        TRY(entity_word(tagging, entity, &word, error));
     json_begin_object(writer);
     json_key(writer, is_group ? "entity_group" : "entity");
-    json_write_string(writer, is_group ? split_tag(label, &begins) : label);
+    json_write_string(writer, is_group ? group_name(label) : label);
     json_key(writer, "score");
     json_write_f32(writer, entity->score);
     if (!is_group) {
@@ -404,52 +462,68 @@ static Status write_entity(const Tagging *tagging, const Entity *entity, JsonWri
         json_write_u64(writer, entity->first);
     }
     json_key(writer, "word");
-    if (is_group) {
-        Buf word = BUF_INIT(1u << 24);
-        Status status = tokenizer_decode(&word, tokenizer, encoding->ids + entity->first,
-                                         entity->last - entity->first + 1, false, error);
-        if (status == STATUS_OK)
-            json_write_string(writer, sv_n(word.ptr, word.len));
-        buf_free(&word);
-        TRY(status);
-    } else {
-        json_write_string(writer, tokenizer_token(tokenizer, encoding->ids[entity->first]));
-    }
+    if (is_group || id == tagging->unknown)
+        json_write_string(writer, sv_n(word.ptr ? word.ptr : "", word.len));
+    else
+        json_write_string(writer, tokenizer_token(tagging->request->model->tokenizer, id));
     json_key(writer, "start");
     json_write_u64(writer, entity->start);
     json_key(writer, "end");
     json_write_u64(writer, entity->end);
     json_end_object(writer);
+    buf_free(&word);
     return STATUS_OK;
+}
+
+// True for a WordPiece vocabulary: it has single letters that go on with a word.
+static bool vocabulary_marks_pieces(const Tokenizer *tokenizer) {
+    char piece[] = "##?";
+    for (piece[2] = 'a'; piece[2] <= 'z'; piece[2]++)
+        if (tokenizer_token_id(tokenizer, sv(piece)) >= 0)
+            return true;
+    return false;
+}
+
+static Status open_tagging(Tagging *tagging, Request *request, const Element *element,
+                           const Input *input, Error *error) {
+    size_t strategy, tokens = 0, longest = 0;
+    TRY(element_param_choice(element, "aggregation_strategy", strategy_names, STRATEGY_SIMPLE,
+                             &strategy, error));
+    *tagging = (Tagging){.request = request,
+                         .element = element,
+                         .input = input,
+                         .strategy = (Strategy)strategy,
+                         .marks_pieces = vocabulary_marks_pieces(request->model->tokenizer),
+                         .unknown = tokenizer_special_id(request->model->tokenizer, "unk_token"),
+                         .text = {.text = input->text}};
+    for (size_t w = 0; w < input->n_rows; w++) {
+        size_t len = input->rows[w].encoding->len;
+        tokens += len;
+        longest = len > longest ? len : longest;
+        tagging->labels = len ? input->rows[w].count / len : 0;
+    }
+    TRY(request_floats(request, &tagging->scores, longest * tagging->labels, error));
+    TRY(request_floats(request, &tagging->scratch, tagging->labels, error));
+    tagging->entities = arena_alloc_array(&request->arena, tokens + 1, sizeof(Entity));
+    return tagging->entities ? STATUS_OK : error_out_of_memory(error, tokens);
 }
 
 static Status tag_input(Request *request, const Element *element, const Input *input,
                         JsonWriter *writer, Error *error) {
-    size_t strategy, tokens = 0, labels = 1;
-    TRY(element_param_choice(element, "aggregation_strategy", strategy_names, STRATEGY_SIMPLE,
-                             &strategy, error));
+    Tagging tagging;
+    TRY(open_tagging(&tagging, request, element, input, error));
     for (size_t w = 0; w < input->n_rows; w++) {
-        tokens += input->rows[w].encoding->len;
-        labels = input->rows[w].count / input->rows[w].encoding->len;
+        size_t first = tagging.count;
+        tag_row(&tagging, w);
+        label_words(&tagging, w, first);
+        if (tagging.strategy != STRATEGY_NONE)
+            group_entities(&tagging, first);
     }
-    Tagging tagging = {.request = request,
-                       .element = element,
-                       .input = input,
-                       .strategy = (Strategy)strategy,
-                       .entities = arena_alloc_array(&request->arena, tokens + 1, sizeof(Entity))};
-    float *scratch = NULL;
-    if (!tagging.entities)
-        return error_out_of_memory(error, tokens);
-    TRY(request_floats(request, &scratch, labels, error));
-    for (size_t w = 0; w < input->n_rows; w++)
-        tag_row(&tagging, w, scratch);
-    if (tagging.strategy != STRATEGY_NONE)
-        group_entities(&tagging);
+    drop_ignored(&tagging);
     if (input->n_rows > 1) {
         qsort(tagging.entities, tagging.count, sizeof(Entity), compare_entities);
         drop_overlaps(&tagging);
     }
-    drop_ignored(&tagging);
     json_begin_array(writer);
     for (size_t i = 0; i < tagging.count; i++)
         TRY(write_entity(&tagging, &tagging.entities[i], writer, error));
@@ -457,8 +531,23 @@ static Status tag_input(Request *request, const Element *element, const Input *i
     return STATUS_OK;
 }
 
+// Logits of every row: [rows, tokens, labels].
+static void write_token_logits(const Element *element, JsonWriter *writer) {
+    json_begin_array(writer);
+    for (size_t i = 0; i < element->n_inputs; i++)
+        for (size_t w = 0; w < element->inputs[i].n_rows; w++) {
+            const Row *row = &element->inputs[i].rows[w];
+            int64_t tokens = (int64_t)row->encoding->len;
+            const int64_t shape[2] = {tokens, tokens ? (int64_t)row->count / tokens : 0};
+            write_nested(writer, row->values, shape, 2);
+        }
+    json_end_array(writer);
+}
+
 static Status tagging_finish(Request *request, Element *element, AnswerForm form,
                              JsonWriter *writer, Error *error) {
+    bool return_logits;
+    TRY(element_param_bool(element, "return_logits", false, &return_logits, error));
     if (form == FORM_GPUX) {
         json_begin_object(writer);
         json_key(writer, "entities");
@@ -469,8 +558,13 @@ static Status tagging_finish(Request *request, Element *element, AnswerForm form
         TRY(tag_input(request, element, &element->inputs[i], writer, error));
     if (element->is_list)
         json_end_array(writer);
-    if (form == FORM_GPUX)
+    if (form == FORM_GPUX) {
+        if (return_logits) {
+            json_key(writer, "logits");
+            write_token_logits(element, writer);
+        }
         json_end_object(writer);
+    }
     return STATUS_OK;
 }
 

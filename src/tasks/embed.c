@@ -94,47 +94,57 @@ static Status embed_collect(Request *request, Row *row, const RowOutput *outputs
     return STATUS_OK;
 }
 
-static void write_vector(JsonWriter *writer, const Row *row) {
-    const int64_t shape[1] = {(int64_t)row->count};
-    write_nested(writer, row->values, shape, 1);
+// The row's vector, normalised in `room` when asked for; the row itself stays as it is.
+static const float *row_vector(const Row *row, bool normalize, float *room) {
+    if (!normalize)
+        return row->values;
+    memcpy(room, row->values, row->count * sizeof *room);
+    maths_l2_normalize(room, row->count);
+    return room;
 }
 
-static void write_similarities(const Element *element, JsonWriter *writer) {
-    // Vectors are normalised for this, whatever the model does, so the products are cosines.
-    for (size_t i = 0; i < element->n_inputs; i++)
-        maths_l2_normalize(element->inputs[i].rows[0].values, element->inputs[i].rows[0].count);
+// Vectors are normalised for this, whatever the model does, so the products are cosines. `room` has
+// space for two vectors.
+static void write_similarities(const Element *element, float *room, JsonWriter *writer) {
+    const Row *source = &element->inputs[0].rows[0];
+    const float *a = row_vector(source, true, room);
     json_begin_flat_array(writer);
-    for (size_t i = 1; i < element->n_inputs; i++)
-        json_write_f32(writer, maths_dot(element->inputs[0].rows[0].values,
-                                         element->inputs[i].rows[0].values,
-                                         element->inputs[i].rows[0].count));
+    for (size_t i = 1; i < element->n_inputs; i++) {
+        const float *b = row_vector(&element->inputs[i].rows[0], true, room + source->count);
+        json_write_f32(writer, maths_dot(a, b, source->count));
+    }
     json_end_array(writer);
+}
+
+static void write_vectors(const Element *element, bool nested, bool normalize, float *room,
+                          JsonWriter *writer) {
+    if (nested)
+        json_begin_array(writer);
+    for (size_t i = 0; i < element->n_inputs; i++) {
+        const Row *row = &element->inputs[i].rows[0];
+        const int64_t shape[1] = {(int64_t)row->count};
+        write_nested(writer, row_vector(row, normalize, room), shape, 1);
+    }
+    if (nested)
+        json_end_array(writer);
 }
 
 static Status embed_finish(Request *request, Element *element, AnswerForm form, JsonWriter *writer,
                            Error *error) {
     bool normalize;
+    float *room = NULL;
     TRY(element_param_bool(element, "normalize", request->model->info->normalize, &normalize,
                            error));
+    TRY(request_floats(request, &room, element->n_inputs ? 2 * element->inputs[0].rows[0].count : 0,
+                       error));
     if (form == FORM_GPUX) {
         json_begin_object(writer);
         json_key(writer, element->is_similarity ? "similarities" : "embeddings");
     }
-    if (element->is_similarity) {
-        write_similarities(element, writer);
-    } else {
-        bool nested = form == FORM_GPUX || element->is_list;
-        if (nested)
-            json_begin_array(writer);
-        for (size_t i = 0; i < element->n_inputs; i++) {
-            Row *row = &element->inputs[i].rows[0];
-            if (normalize)
-                maths_l2_normalize(row->values, row->count);
-            write_vector(writer, row);
-        }
-        if (nested)
-            json_end_array(writer);
-    }
+    if (element->is_similarity)
+        write_similarities(element, room, writer);
+    else
+        write_vectors(element, form == FORM_GPUX || element->is_list, normalize, room, writer);
     if (form == FORM_GPUX)
         json_end_object(writer);
     return STATUS_OK;

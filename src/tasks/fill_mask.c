@@ -81,13 +81,17 @@ static Status write_prediction(Request *request, const Encoding *encoding, size_
     int32_t token_id = (int32_t)id;
     int32_t *ids = mem_alloc(encoding->len * sizeof *ids);
     Status status = ids ? STATUS_OK : error_out_of_memory(error, encoding->len);
+    size_t len = 0;
     if (status == STATUS_OK) {
-        memcpy(ids, encoding->ids, encoding->len * sizeof *ids);
-        ids[position] = token_id;
+        int32_t pad = tokenizer_special_id(tokenizer, "pad_token");
+        for (size_t i = 0; i < encoding->len; i++) {
+            ids[len] = i == position ? token_id : encoding->ids[i];
+            len += ids[len] != pad || pad < 0;
+        }
         status = tokenizer_decode(&token, tokenizer, &token_id, 1, false, error);
     }
     if (status == STATUS_OK)
-        status = tokenizer_decode(&sequence, tokenizer, ids, encoding->len, skip_special, error);
+        status = tokenizer_decode(&sequence, tokenizer, ids, len, skip_special, error);
     if (status == STATUS_OK) {
         json_begin_object(writer);
         json_key(writer, "score");
@@ -143,8 +147,7 @@ static Status fill_input(Request *request, const Element *element, const Input *
     if (element_param(element, "targets"))
         TRY(read_targets(request, element, vocabulary, &fill.targets, &fill.n_targets, error));
     size_t most = fill.n_targets ? fill.n_targets : vocabulary;
-    TRY(element_param_size(element, "top_k", fill.n_targets ? most : 5, 1, SIZE_MAX / 2,
-                           &fill.top_k, error));
+    TRY(element_param_size(element, "top_k", 5, 1, SIZE_MAX / 2, &fill.top_k, error));
     fill.top_k = fill.top_k < most ? fill.top_k : most;
     fill.order = arena_alloc_array(&request->arena, fill.top_k + 1, sizeof *fill.order);
     if (!fill.order)

@@ -92,6 +92,16 @@ size_t task_max_length(const TaskModel *model);
 Status request_floats(Request *request, float **block, size_t count, Error *error);
 // Makes row->values `count` floats.
 Status row_values(Request *request, Row *row, size_t count, Error *error);
+// A place in a text, for offsets that mostly rise: code points are counted from where the last call
+// stopped.
+typedef struct TextCursor {
+    StrView text;
+    size_t code_points, bytes;
+} TextCursor;
+// Byte offset of the code point with this index; text.len past the end.
+size_t text_seek(TextCursor *cursor, size_t code_points);
+// The code points [start, end).
+StrView text_slice(TextCursor *cursor, size_t start, size_t end);
 
 // ---- raw.c ----
 bool raw_matches(const TaskModel *model, const JsonScan *scan);

@@ -213,6 +213,22 @@ static Status raw_new(Request *request, Element *element, Error *error) {
     return element->raw->outputs ? STATUS_OK : error_out_of_memory(error, 64);
 }
 
+// What the run would refuse is refused here, where it costs no other request its answer.
+static Status check_ids(const Model *model, const RawRequest *raw, const RawTensor *ids,
+                        Error *error) {
+    size_t longest = model_max_tokens(model), rows = model_vocab_rows(model);
+    if (longest && raw->sequence > longest)
+        return error_set(error, STATUS_INVALID,
+                         "Input 'input_ids' has %zu tokens a row, the model's limit is %zu",
+                         raw->sequence, longest);
+    for (size_t i = 0; rows && i < ids->count; i++)
+        if (ids->values[i] < 0 || (uint64_t)ids->values[i] >= rows)
+            return error_set(error, STATUS_INVALID,
+                             "Input 'input_ids' has %lld, outside the vocabulary [0, %zu)",
+                             (long long)ids->values[i], rows);
+    return STATUS_OK;
+}
+
 static Status check_inputs(const Model *model, RawRequest *raw, Error *error) {
     size_t count = model_input_count(model), ids = find_input(model, SV("input_ids"));
     if (ids == SIZE_MAX || !raw->inputs[ids].is_present)
@@ -226,7 +242,7 @@ static Status check_inputs(const Model *model, RawRequest *raw, Error *error) {
     raw->sequence = (size_t)raw->inputs[ids].shape[1];
     if (raw->batch == 0 || raw->sequence == 0)
         return error_set(error, STATUS_INVALID, "Input 'input_ids' is empty");
-    return STATUS_OK;
+    return check_ids(model, raw, &raw->inputs[ids], error);
 }
 
 Status raw_prepare(Request *request, Element *element, const JsonScan *scan, Error *error) {

@@ -165,6 +165,20 @@ Status row_values(Request *request, Row *row, size_t count, Error *error) {
     return request_floats(request, &row->values, count, error);
 }
 
+size_t text_seek(TextCursor *cursor, size_t code_points) {
+    if (code_points < cursor->code_points)
+        cursor->code_points = cursor->bytes = 0;
+    for (; cursor->code_points < code_points && cursor->bytes < cursor->text.len;
+         cursor->code_points++)
+        utf8_next(cursor->text, &cursor->bytes);
+    return cursor->bytes;
+}
+
+StrView text_slice(TextCursor *cursor, size_t start, size_t end) {
+    size_t from = text_seek(cursor, start), to = text_seek(cursor, end);
+    return to > from ? sv_n(cursor->text.ptr + from, to - from) : SV("");
+}
+
 // ---- Ignored parameters ----
 
 static bool is_known_key(const Request *request, StrView key) {
@@ -186,16 +200,34 @@ static bool is_known_key(const Request *request, StrView key) {
     return false;
 }
 
+static bool is_noted(const Buf *noted, StrView key) {
+    for (size_t at = 0; at < noted->len;) {
+        const char *comma = memmem(noted->ptr + at, noted->len - at, ", ", 2);
+        size_t end = comma ? (size_t)(comma - noted->ptr) : noted->len;
+        if (sv_equal(sv_n(noted->ptr + at, end - at), key))
+            return true;
+        at = end + 2;
+    }
+    return false;
+}
+
+// Names each unknown key once. They go into a header or onto a terminal: no control characters.
 static void note_ignored(Request *request, const JsonValue *object) {
     size_t iterator = 0;
     StrView key;
     const JsonValue *value;
-    while (json_next(object, &iterator, &key, &value))
-        if (!is_known_key(request, key)) {
-            if (request->ignored.len)
-                buf_append_cstr(&request->ignored, ", ");
-            utf8_append_valid(&request->ignored, key);
-        }
+    Buf *noted = &request->ignored;
+    while (json_next(object, &iterator, &key, &value)) {
+        if (is_known_key(request, key) || is_noted(noted, key))
+            continue;
+        if (noted->len)
+            buf_append_cstr(noted, ", ");
+        size_t from = noted->len;
+        utf8_append_valid(noted, key);
+        for (size_t i = from; i < noted->len; i++)
+            if ((unsigned char)noted->ptr[i] < 0x20 || noted->ptr[i] == 0x7f)
+                noted->ptr[i] = '?';
+    }
 }
 
 const char *request_ignored(const Request *request) {
@@ -255,11 +287,28 @@ static Status prepare_task_element(Request *request, Element *element, StrView t
     return request->task->prepare(request, element, error);
 }
 
+static bool has_text_key(const JsonScan *scan) {
+    for (size_t i = 0; i < scan->count; i++)
+        for (size_t k = 0; k < TEXT_KEY_COUNT; k++)
+            if (sv_equal_cstr(scan->spans[i].key, text_keys[k]))
+                return true;
+    return false;
+}
+
+// Tensors by name; of a model that takes nothing else, also an object without any known name, so
+// that the answer lists the names.
+static bool is_raw(const Request *request, const JsonScan *scan) {
+    if (scan->kind != JSON_OBJECT)
+        return false;
+    bool is_task = request->task && request->model->tokenizer;
+    return raw_matches(request->model, scan) || (!is_task && !has_text_key(scan));
+}
+
 static Status prepare_element(Request *request, Element *element, StrView text, Error *error) {
     JsonScan scan;
     TRY(json_scan(&scan, text, error));
     Status status;
-    if (scan.kind == JSON_OBJECT && raw_matches(request->model, &scan))
+    if (is_raw(request, &scan))
         status = raw_prepare(request, element, &scan, error);
     else
         status = prepare_task_element(request, element, text, error);
@@ -452,17 +501,18 @@ Status requests_step(Runner *runner, Request *const *requests, size_t count, Err
         status = runner_run_rows(runner, rows, n, collect_row, back, error);
     }
     for (size_t r = 0; status == STATUS_OK && r < count; r++)
-        if (can_run(requests[r]))
+        if (can_run(requests[r])) {
             status = step_raw(runner, requests[r], error);
+            // Leaving because it was cancelled is what was asked for.
+            if (status == STATUS_CANCELLED)
+                status = STATUS_OK;
+        }
     for (size_t r = 0; r < count; r++) {
         if (atomic_load_explicit(&requests[r]->cancel, memory_order_relaxed))
             requests[r]->state = REQUEST_CANCELLED;
         else if (status == STATUS_OK && requests[r]->state == REQUEST_READY)
             requests[r]->state = REQUEST_DONE;
     }
-    // Leaving because the only request was cancelled is what was asked for.
-    if (status == STATUS_CANCELLED)
-        status = STATUS_OK;
     mem_free(rows);
     mem_free(back);
     return status;
@@ -470,7 +520,8 @@ Status requests_step(Runner *runner, Request *const *requests, size_t count, Err
 
 // ---- Finishing ----
 
-// FORM_RAW of a task request: outputs by name, batch-major; rows of a batch must have one length.
+// FORM_RAW of a task request: outputs by name, batch-major. Rows are never padded: one of another
+// length has an array of another length.
 static Status finish_kept(Request *request, Element *element, JsonWriter *writer, Error *error) {
     if (!request->keeps_outputs)
         return error_set(error, STATUS_INVALID, "the raw form was not asked for before the run");

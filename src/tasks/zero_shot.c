@@ -16,49 +16,61 @@ static void find_labels(const ModelInfo *info, size_t *entailment, size_t *contr
     *entailment = *contradiction = SIZE_MAX;
     for (size_t i = 0; i < info->label_count; i++) {
         StrView label = sv(info->labels[i]);
-        if (label.len >= 6 && sv_equal_nocase(sv_n(label.ptr, 6), SV("entail")))
+        if (label.len >= 6 && sv_equal_nocase(sv_n(label.ptr, 6), SV("entail"))) {
             *entailment = i;
+            break;
+        }
     }
     // The hub's pipeline takes the label at the other end.
     if (*entailment != SIZE_MAX && info->label_count > 1)
         *contradiction = *entailment == 0 ? info->label_count - 1 : 0;
 }
 
-static Status add_candidate(StrView *labels, size_t *count, StrView label, Error *error) {
-    label = sv_trim(label);
-    if (label.len == 0)
-        return STATUS_OK;
-    if (*count == MAX_CANDIDATES)
-        return error_set(error, STATUS_INVALID, "Parameter 'candidate_labels' has too many labels");
-    labels[(*count)++] = label;
-    return STATUS_OK;
+static size_t most_candidates(const JsonValue *value) {
+    StrView text;
+    size_t commas = 0;
+    if (!json_as_string(&text, value))
+        return json_len(value);
+    for (size_t i = 0; i < text.len; i++)
+        commas += text.ptr[i] == ',';
+    return commas + 1;
 }
 
-// An array of strings, or one string with commas.
+// An array of strings, each as it is, or one string with commas, whose parts are trimmed.
 static Status read_candidates(Request *request, const Element *element, StrView **out,
                               size_t *count, Error *error) {
     const JsonValue *value = element_param(element, "candidate_labels");
     StrView text;
-    *out = arena_alloc_array(&request->arena, MAX_CANDIDATES, sizeof **out);
+    size_t most = most_candidates(value);
     *count = 0;
-    if (!*out)
-        return error_out_of_memory(error, MAX_CANDIDATES);
     if (!value)
         return error_set(error, STATUS_INVALID, "Missing required input: 'candidate_labels'");
+    if (most > MAX_CANDIDATES)
+        return error_set(error, STATUS_INVALID,
+                         "Parameter 'candidate_labels' has %zu labels, more than %d", most,
+                         MAX_CANDIDATES);
+    *out = arena_alloc_array(&request->arena, most + 1, sizeof **out);
+    if (!*out)
+        return error_out_of_memory(error, most);
     if (json_as_string(&text, value)) {
         while (text.len > 0) {
             const char *comma = memchr(text.ptr, ',', text.len);
             size_t len = comma ? (size_t)(comma - text.ptr) : text.len;
-            TRY(add_candidate(*out, count, sv_n(text.ptr, len), error));
+            StrView label = sv_trim(sv_n(text.ptr, len));
+            if (label.len > 0)
+                (*out)[(*count)++] = label;
             size_t used = comma ? len + 1 : len;
             text = sv_n(text.ptr + used, text.len - used);
         }
+    } else if (json_kind(value) != JSON_ARRAY) {
+        return error_set(error, STATUS_INVALID,
+                         "Invalid input type for 'candidate_labels': expected array");
     } else {
         for (size_t i = 0; i < json_len(value); i++) {
             if (!json_as_string(&text, json_at(value, i)))
                 return error_set(error, STATUS_INVALID,
                                  "Parameter 'candidate_labels' must hold strings");
-            TRY(add_candidate(*out, count, text, error));
+            (*out)[(*count)++] = text;
         }
     }
     return *count ? STATUS_OK
@@ -132,7 +144,7 @@ static void score_labels(const Element *element, size_t first, size_t count, boo
 
 static void write_zero_shot(const Element *element, size_t first, size_t count,
                             const StrView *labels, const float *scores, const size_t *order,
-                            AnswerForm form, JsonWriter *writer) {
+                            AnswerForm form, bool return_logits, JsonWriter *writer) {
     if (form == FORM_HF) {
         json_begin_array(writer);
         for (size_t i = 0; i < count; i++) {
@@ -159,6 +171,16 @@ static void write_zero_shot(const Element *element, size_t first, size_t count,
     for (size_t i = 0; i < count; i++)
         json_write_f32(writer, scores[order[i]]);
     json_end_array(writer);
+    if (return_logits) {
+        json_key(writer, "logits");
+        json_begin_array(writer);
+        for (size_t i = 0; i < count; i++) {
+            const Row *row = &element->inputs[first + order[i]].rows[0];
+            const int64_t shape[1] = {(int64_t)row->count};
+            write_nested(writer, row->values, shape, 1);
+        }
+        json_end_array(writer);
+    }
     json_end_object(writer);
 }
 
@@ -166,10 +188,11 @@ static Status zero_shot_finish(Request *request, Element *element, AnswerForm fo
                                JsonWriter *writer, Error *error) {
     StrView *labels;
     size_t count, entailment, contradiction;
-    bool multi_label;
+    bool multi_label, return_logits;
     float *scores = NULL;
     TRY(read_candidates(request, element, &labels, &count, error));
     TRY(element_param_bool(element, "multi_label", false, &multi_label, error));
+    TRY(element_param_bool(element, "return_logits", false, &return_logits, error));
     find_labels(request->model->info, &entailment, &contradiction);
     // One label has nothing to be compared with.
     multi_label = multi_label || count == 1;
@@ -182,7 +205,7 @@ static Status zero_shot_finish(Request *request, Element *element, AnswerForm fo
     for (size_t first = 0; first < element->n_inputs; first += count) {
         score_labels(element, first, count, multi_label, entailment, contradiction, scores);
         maths_top_k(scores, count, count, order);
-        write_zero_shot(element, first, count, labels, scores, order, form, writer);
+        write_zero_shot(element, first, count, labels, scores, order, form, return_logits, writer);
     }
     if (element->is_list)
         json_end_array(writer);

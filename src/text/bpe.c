@@ -327,16 +327,8 @@ static void remember(BpeScratch *scratch, BpeCached *slot, uint64_t hash, StrVie
     slot->count = (uint32_t)scratch->piece_count - slot->first;
 }
 
-Status bpe_encode(const Model *model, StrView word, TokenSink *sink, Error *error) {
-    const Bpe *bpe = &model->bpe;
+static Status encode_word(const Model *model, StrView word, TokenSink *sink, Error *error) {
     BpeScratch *scratch = sink->bpe;
-    if (bpe->ignore_merges) {
-        int32_t id = vocab_id(bpe->is_raw ? &bpe->raw : &model->vocab, word);
-        if (id >= 0) {
-            token_sink_put(sink, id, 0, word.len);
-            return STATUS_OK;
-        }
-    }
     BpeCached *slot = NULL;
     uint64_t hash = 0;
     if (scratch->cache && word.len <= CACHE_MAX_WORD) {
@@ -353,4 +345,42 @@ Status bpe_encode(const Model *model, StrView word, TokenSink *sink, Error *erro
     if (slot)
         remember(scratch, slot, hash, word, count);
     return STATUS_OK;
+}
+
+// Where the next word starts when "\u2581" only ever starts tokens: at the first one behind something
+// else, searched from `from`.
+static size_t next_meta(StrView text, size_t from) {
+    enum { META_LEN = 3 };
+    static const char meta[] = BPE_META;
+    bool after_meta = true;
+    for (size_t pos = from; pos < text.len;) {
+        bool is_meta = text.len - pos >= META_LEN && memcmp(text.ptr + pos, meta, META_LEN) == 0;
+        if (is_meta && !after_meta)
+            return pos;
+        after_meta = is_meta;
+        pos += is_meta ? META_LEN : 1;
+    }
+    return text.len;
+}
+
+Status bpe_encode(const Model *model, StrView word, TokenSink *sink, Error *error) {
+    const Bpe *bpe = &model->bpe;
+    if (bpe->ignore_merges) {
+        int32_t id = vocab_id(bpe->is_raw ? &bpe->raw : &model->vocab, word);
+        if (id >= 0) {
+            token_sink_put(sink, id, 0, word.len);
+            return STATUS_OK;
+        }
+    }
+    if (!bpe->cuts_at_meta)
+        return encode_word(model, word, sink, error);
+    Status status = STATUS_OK;
+    uint32_t begin = sink->begin;
+    for (size_t pos = 0, end; pos < word.len && status == STATUS_OK; pos = end) {
+        end = next_meta(word, pos);
+        sink->begin = begin + (uint32_t)pos;
+        status = encode_word(model, sv_n(word.ptr + pos, end - pos), sink, error);
+    }
+    sink->begin = begin;
+    return status;
 }

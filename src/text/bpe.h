@@ -9,6 +9,8 @@ enum {
     BPE_MAX_MERGES = 1 << 21,
 };
 
+#define BPE_META "\xe2\x96\x81" // SentencePiece's space
+
 typedef struct Merge {
     int32_t left, right; // left -1 = empty slot
     uint32_t rank;
@@ -28,6 +30,7 @@ typedef struct Bpe {
     bool is_raw;           // words come as raw bytes, not in ByteLevel's alphabet
     int32_t of_byte[256];  // is_raw: id of each byte's character, or -1
     Vocab raw;             // is_raw with ignore_merges: tokens in raw bytes
+    bool cuts_at_meta;     // no merge joins a character with a "\u2581" behind it
 } Bpe;
 
 typedef struct BpeSymbol {

@@ -136,6 +136,32 @@ static Status load_settings(Tokenizer *tokenizer, const JsonValue *value, Error 
     return STATUS_OK;
 }
 
+// Whether "\u2581" stands in a merged token behind something else than itself.
+static bool has_inner_meta(StrView text) {
+    bool after_meta = true;
+    for (size_t pos = 0; pos < text.len;) {
+        bool is_meta = sv_starts_with(sv_n(text.ptr + pos, text.len - pos), SV(BPE_META));
+        if (is_meta && !after_meta)
+            return true;
+        after_meta = is_meta;
+        pos += is_meta ? strlen(BPE_META) : 1;
+    }
+    return false;
+}
+
+// SentencePiece files treat a whole text as one word. When no merge can reach over the start of a
+// word, cutting there changes nothing but the speed. It must be a token itself: an unknown one could
+// fuse with its neighbours.
+static void find_meta(Model *model) {
+    Bpe *bpe = &model->bpe;
+    bool cuts = vocab_id(&model->vocab, SV(BPE_META)) >= 0 &&
+                bpe->prefix.len + bpe->suffix.len == 0;
+    for (uint32_t i = 0; cuts && i <= bpe->merge_mask; i++)
+        if (bpe->merges[i].left >= 0)
+            cuts = !has_inner_meta(vocab_text(&model->vocab, bpe->merges[i].merged));
+    bpe->cuts_at_meta = cuts;
+}
+
 // The members other than the two big ones, as a small tree.
 static Status parse_settings(JsonDoc **out, const JsonScan *model, Error *error) {
     Buf text = BUF_INIT(1 << 20);
@@ -169,7 +195,11 @@ Status bpe_load(Tokenizer *tokenizer, const JsonScan *model, Error *error) {
     TRY(parse_settings(&settings, model, error));
     Status status = load_settings(tokenizer, json_root(settings), error);
     json_free(settings);
-    return status == STATUS_OK ? load_merges(&tokenizer->model, merges, error) : status;
+    if (status == STATUS_OK)
+        status = load_merges(&tokenizer->model, merges, error);
+    if (status == STATUS_OK)
+        find_meta(&tokenizer->model);
+    return status;
 }
 
 // Tokens written in ByteLevel's alphabet only, as the bytes they stand for.

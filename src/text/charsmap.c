@@ -8,6 +8,59 @@ enum {
     CLUSTER_MAX = 6, // bytes; longer clusters are looked up by code point only
 };
 
+static size_t unit_offset(uint32_t unit) {
+    return (size_t)(unit >> 10) << ((unit & (1u << 9)) >> 6);
+}
+
+// The replacement of the shortest key that `text` starts with; false when there is none.
+static bool find(const Charsmap *map, StrView text, StrView *out) {
+    size_t at = unit_offset(map->units[0]);
+    for (size_t i = 0; i < text.len && text.ptr[i] != 0; i++) {
+        uint8_t byte = (uint8_t)text.ptr[i];
+        at ^= byte;
+        if (at >= map->unit_count)
+            return false;
+        uint32_t unit = map->units[at];
+        if ((unit & (1u << 31 | 0xff)) != byte)
+            return false;
+        at ^= unit_offset(unit);
+        if (at >= map->unit_count)
+            return false;
+        if (!(unit >> 8 & 1))
+            continue;
+        size_t begin = map->units[at] & ~(1u << 31);
+        if (begin > map->replacements.len)
+            return false;
+        const char *start = map->replacements.ptr + begin;
+        size_t most = map->replacements.len - begin;
+        const char *end = most ? memchr(start, 0, most) : NULL;
+        *out = sv_n(start, end ? (size_t)(end - start) : most);
+        // A broken file might point into the middle of a character.
+        return out->len == 0 || ((unsigned char)start[0] & 0xc0) != 0x80;
+    }
+    return false;
+}
+
+// A carriage return may be half of a cluster, so it is left to the general way.
+static void note_ascii(Charsmap *map) {
+    for (int i = 0; i < 128; i++) {
+        char byte = (char)i;
+        StrView new = sv_n(&byte, 1);
+        find(map, sv_n(&byte, 1), &new);
+        bool is_ascii = new.len == 1 && (unsigned char)new.ptr[0] < 0x80;
+        map->ascii[i] = is_ascii && byte != '\r' ? (int8_t)new.ptr[0] : -1;
+    }
+}
+
+bool charsmap_apply_ascii(const Charsmap *map, AlignedText *text) {
+    for (size_t i = 0; i < text->len; i++)
+        if (map->ascii[(uint8_t)text->bytes[i] & 0x7f] < 0)
+            return false;
+    for (size_t i = 0; i < text->len; i++)
+        text->bytes[i] = (char)map->ascii[(uint8_t)text->bytes[i] & 0x7f];
+    return true;
+}
+
 static int base64_value(char c) {
     if (c >= 'A' && c <= 'Z')
         return c - 'A';
@@ -52,7 +105,9 @@ static Status load_bytes(Tokenizer *tokenizer, Charsmap *out, StrView bytes, Err
     StrView rest = sv_n(bytes.ptr + sizeof size + size, bytes.len - sizeof size - size);
     if (!utf8_is_valid(rest, NULL))
         return error_set(error, STATUS_CORRUPT, "precompiled_charsmap: replacements are not UTF-8");
-    return tokenizer_keep(tokenizer, &out->replacements, rest, error);
+    TRY(tokenizer_keep(tokenizer, &out->replacements, rest, error));
+    note_ascii(out);
+    return STATUS_OK;
 }
 
 Status charsmap_load(Tokenizer *tokenizer, Charsmap *out, StrView base64, Error *error) {
@@ -65,39 +120,6 @@ Status charsmap_load(Tokenizer *tokenizer, Charsmap *out, StrView base64, Error 
         status = load_bytes(tokenizer, out, sv_n(bytes.ptr, bytes.len), error);
     buf_free(&bytes);
     return status;
-}
-
-static size_t unit_offset(uint32_t unit) {
-    return (size_t)(unit >> 10) << ((unit & (1u << 9)) >> 6);
-}
-
-// The replacement of the shortest key that `text` starts with; false when there is none.
-static bool find(const Charsmap *map, StrView text, StrView *out) {
-    size_t at = unit_offset(map->units[0]);
-    for (size_t i = 0; i < text.len && text.ptr[i] != 0; i++) {
-        uint8_t byte = (uint8_t)text.ptr[i];
-        at ^= byte;
-        if (at >= map->unit_count)
-            return false;
-        uint32_t unit = map->units[at];
-        if ((unit & (1u << 31 | 0xff)) != byte)
-            return false;
-        at ^= unit_offset(unit);
-        if (at >= map->unit_count)
-            return false;
-        if (!(unit >> 8 & 1))
-            continue;
-        size_t begin = map->units[at] & ~(1u << 31);
-        if (begin > map->replacements.len)
-            return false;
-        const char *start = map->replacements.ptr + begin;
-        size_t most = map->replacements.len - begin;
-        const char *end = most ? memchr(start, 0, most) : NULL;
-        *out = sv_n(start, end ? (size_t)(end - start) : most);
-        // A broken file might point into the middle of a character.
-        return out->len == 0 || ((unsigned char)start[0] & 0xc0) != 0x80;
-    }
-    return false;
 }
 
 // The code point written last is held back: a replacement that is shorter than what it replaces makes

@@ -40,9 +40,9 @@ static void run_free(FormRun *run) {
 }
 
 // Counting sort by class: linear for any run.
-static void run_sort(FormRun *run, size_t begin) {
-    size_t count = run->count - begin;
-    FormChar *items = run->items + begin;
+static void run_sort(FormRun *run) {
+    size_t count = run->count;
+    FormChar *items = run->items;
     bool is_sorted = true;
     for (size_t i = 1; i < count; i++)
         is_sorted &= items[i - 1].combining_class <= items[i].combining_class;
@@ -113,7 +113,7 @@ static void compose_next(Composer *composer, const FormChar *item) {
 }
 
 static void flush_run(Composer *composer, FormRun *run, bool compose) {
-    run_sort(run, 0);
+    run_sort(run);
     for (size_t i = 0; i < run->count; i++) {
         if (compose)
             compose_next(composer, &run->items[i]);

@@ -187,6 +187,8 @@ static bool run_on_ascii(const NormalizeStep *step, AlignedText *text) {
         return true;
     case NORMALIZE_CLEAN_TEXT:
         return clean_ascii(text);
+    case NORMALIZE_PRECOMPILED:
+        return charsmap_apply_ascii(&step->charsmap, text);
     case NORMALIZE_LOWER:
         for (size_t i = 0; i < text->len; i++)
             if (text->bytes[i] >= 'A' && text->bytes[i] <= 'Z')

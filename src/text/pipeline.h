@@ -128,6 +128,7 @@ typedef struct Charsmap {
     uint32_t *units;
     size_t unit_count;
     StrView replacements;
+    int8_t ascii[128]; // what a lone ASCII byte becomes, -1 = not one ASCII byte
 } Charsmap;
 
 typedef struct NormalizeStep {
@@ -145,6 +146,8 @@ Status normalize_run(const Tokenizer *tokenizer, AlignedText *text, AlignedText 
 Status normal_form(const UnicodeTable *unicode, AlignedText *out, const AlignedText *in,
                    bool is_compatible, bool compose, uint32_t origin, Error *error);
 Status charsmap_load(Tokenizer *tokenizer, Charsmap *out, StrView base64, Error *error);
+// Does the work in place when every byte becomes one ASCII byte; else false, and nothing is changed.
+bool charsmap_apply_ascii(const Charsmap *map, AlignedText *text);
 void charsmap_apply(const Charsmap *map, const UnicodeTable *unicode, AlignedText *out,
                     const AlignedText *in, uint32_t origin);
 

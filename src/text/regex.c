@@ -77,7 +77,7 @@ static void append_set(Buf *out, const RangeList *list) {
 
 // Adds the class that starts at the backslash under the cursor and steps over it; *is_class is false,
 // and nothing is done, when the escape is no class.
-static Status take_class(Rewriter *rewriter, RangeList *list, bool *is_class) {
+static Status take_class(Rewriter *rewriter, RangeList *list, bool in_set, bool *is_class) {
     char kind = peek(rewriter, 1);
     char name[32];
     size_t len = 1, skip = 2;
@@ -103,7 +103,7 @@ static Status take_class(Rewriter *rewriter, RangeList *list, bool *is_class) {
         skip = at + (in_braces ? 1 : 0);
     }
     RangeList own = {.count = 0};
-    bool is_known = range_list_add_class(&own, sv_n(name, len));
+    bool is_known = range_list_add_class(&own, sv_n(name, len), in_set);
     range_list_finish(&own, negated);
     for (size_t i = 0; i < own.count; i++)
         range_list_add(list, own.items[i].first, own.items[i].last);
@@ -129,7 +129,8 @@ static bool take_hex(Rewriter *rewriter, size_t skip, size_t most, uint32_t *out
         else
             break;
     }
-    if (digits == 0 || (in_braces && peek(rewriter, at) != '}') || *out > 0x10ffff)
+    // \u wants all four digits, \x is content with one.
+    if (digits < (most == 4 ? most : 1) || (in_braces && peek(rewriter, at) != '}') || *out > 0x10ffff)
         return false;
     rewriter->pos += at + in_braces;
     return true;
@@ -168,7 +169,7 @@ static Status take_members(Rewriter *rewriter, RangeList *list) {
         if (c == '[' || (c == '&' && peek(rewriter, 1) == '&'))
             return unsupported(rewriter, "set inside a set");
         if (c == '\\')
-            TRY(take_class(rewriter, list, &is_class));
+            TRY(take_class(rewriter, list, true, &is_class));
         if (is_class)
             continue;
         TRY(take_member(rewriter, &first));
@@ -199,7 +200,7 @@ static Status rewrite_escape(Rewriter *rewriter, RangeList *list) {
     char kind = peek(rewriter, 1);
     bool is_class;
     uint32_t code_point;
-    TRY(take_class(rewriter, list, &is_class));
+    TRY(take_class(rewriter, list, false, &is_class));
     if (is_class) {
         range_list_finish(list, false);
         append_set(rewriter->out, list);

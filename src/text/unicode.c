@@ -235,6 +235,9 @@ uint32_t unicode_compose(const UnicodeTable *table, uint32_t first, uint32_t sec
     if (count != 1 || pair[0] <= 0 || pair[0] >= CODE_POINT_END)
         return 0;
     uint32_t composed = (uint32_t)pair[0];
+    // utf8proc takes U+11A7 for a final consonant of no sound.
+    if (composed == first)
+        return 0;
     return unicode_class(table, composed) & CLASS_NFD ? composed : 0;
 }
 
@@ -356,8 +359,9 @@ static bool add_category(RangeList *list, StrView name) {
     return true;
 }
 
-// \w of this engine: the word table with a few code points, all of them single, toggled.
-static void add_words(RangeList *list) {
+// \w of this engine: the word table with a few code points toggled; those it adds (superscripts and
+// fractions of Latin-1) it adds outside sets only.
+static void add_words(RangeList *list, bool in_set) {
     size_t toggle = 0;
     for (size_t i = 0; i < COUNT(WORD_RANGES); i++) {
         uint32_t first = WORD_RANGES[i].first;
@@ -366,7 +370,8 @@ static void add_words(RangeList *list) {
              toggle++) {
             const UnicodeRange *range = &REGEX_WORD_DIFFERENCE_RANGES[toggle];
             if (range->last < first) {
-                range_list_add(list, range->first, range->last);
+                if (!in_set)
+                    range_list_add(list, range->first, range->last);
                 continue;
             }
             if (range->first > first)
@@ -377,11 +382,11 @@ static void add_words(RangeList *list) {
     }
 }
 
-bool range_list_add_class(RangeList *list, StrView name) {
+bool range_list_add_class(RangeList *list, StrView name, bool in_set) {
     if (sv_equal_cstr(name, "d"))
         return add_category(list, SV("Nd"));
     if (sv_equal_cstr(name, "w")) {
-        add_words(list);
+        add_words(list, in_set);
         return true;
     }
     for (size_t i = 0; i < COUNT(SCRIPTS); i++) {

@@ -75,7 +75,7 @@ void range_list_add(RangeList *list, uint32_t first, uint32_t last);
 // Sorts, joins neighbours and, if asked, turns the list into its complement.
 void range_list_finish(RangeList *list, bool complement);
 // Adds the members of a regular expression class by its short name ("L", "Lu", "Han", "w", "d", "s" …);
-// false when the name is unknown.
-bool range_list_add_class(RangeList *list, StrView name);
+// false when the name is unknown. The engine's \w has a few more members outside a set than in one.
+bool range_list_add_class(RangeList *list, StrView name, bool in_set);
 
 #endif

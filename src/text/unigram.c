@@ -22,10 +22,17 @@ void unigram_free(Unigram *unigram) {
 static uint32_t trie_child(const PrefixTrie *trie, uint32_t node, uint8_t byte) {
     if (node == 0)
         return trie->root_child[byte];
-    const uint8_t *labels = trie->bytes + trie->first_child[node];
-    const uint8_t *hit = trie->child_count[node] ? memchr(labels, byte, trie->child_count[node])
-                                                 : NULL;
-    return hit ? (uint32_t)(hit - trie->bytes) : 0;
+    uint32_t first = trie->first_child[node];
+    const uint8_t *labels = trie->bytes + first;
+    size_t count = trie->child_count[node], i = 0;
+    // Sorted, and mostly few.
+    if (count > 16) {
+        const uint8_t *hit = memchr(labels, byte, count);
+        return hit ? (uint32_t)(hit - trie->bytes) : 0;
+    }
+    while (i < count && labels[i] < byte)
+        i++;
+    return i < count && labels[i] == byte ? first + (uint32_t)i : 0;
 }
 
 static void offer(UnigramNode *node, double score, uint32_t start, int32_t id) {

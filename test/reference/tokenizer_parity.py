@@ -6,7 +6,7 @@ Development only: needs `tokenizers`, a C compiler and the libraries that src/te
     tokenizer_parity.py FILE_OR_FOLDER...      compare; the exit status is the number of differences > 0
     tokenizer_parity.py --quick FILE...        the same with fewer random strings
     tokenizer_parity.py --speed TEXT FILE...   one core, both sides, on an English text
-    tokenizer_parity.py --golden OUT           write the golden files of test/golden/text
+    tokenizer_parity.py --golden OUT           write the golden files (see tokenizer_golden.py)
 """
 import argparse
 import ctypes
@@ -382,11 +382,12 @@ def main():
     parser.add_argument("--speed")
     parser.add_argument("--golden")
     args = parser.parse_args()
-    LIB = build()
     if args.golden:
         import tokenizer_golden
-        tokenizer_golden.write(args.golden, Ours, theirs)
+        tokenizer_golden.write(args.golden, theirs)
+        tokenizer_golden.write_unicode(args.golden)
         return 0
+    LIB = build()
     if args.speed:
         speed(args.speed, args.files)
         return 0
