@@ -133,6 +133,120 @@ GPUX_API gpux_status gpux_inspect_file(gpux_text *out, gpux_env *env, const char
 GPUX_API gpux_status gpux_inspect_plan(gpux_text *out, gpux_env *env, const char *name,
                                        const gpux_location_options *options, gpux_error *error);
 
+// ---- Models from a hub ----
+
+// Why a hub or cache call failed, beyond the status. Values are fixed; gpux_fault_exit_code gives
+// the documented exit code of each.
+typedef enum gpux_fault {
+    GPUX_FAULT_NONE = 0,
+    GPUX_FAULT_USAGE = 1,
+    GPUX_FAULT_NAME = 2,            // not a model id or registry that gpux knows
+    GPUX_FAULT_MODEL_NOT_FOUND = 3, // absent, or private and hidden; also not cached
+    GPUX_FAULT_REVISION_NOT_FOUND = 4,
+    GPUX_FAULT_NETWORK = 5,
+    GPUX_FAULT_OFFLINE = 6,
+    GPUX_FAULT_AUTHENTICATION = 7,
+    GPUX_FAULT_GATED = 8,
+    GPUX_FAULT_FORBIDDEN = 9,
+    GPUX_FAULT_REGISTRY = 10, // the hub answered with an error, or lied about a file
+    GPUX_FAULT_CONVERSION = 11,
+    GPUX_FAULT_LOCAL = 12, // disk, permissions, memory
+    GPUX_FAULT_IN_USE = 13,
+    GPUX_FAULT_CANCELLED = 14,
+} gpux_fault;
+
+GPUX_API int gpux_fault_exit_code(gpux_fault fault);
+GPUX_API const char *
+gpux_fault_hint(gpux_fault fault); // may have two lines; NULL when there is none
+
+typedef enum gpux_pull_step {
+    GPUX_PULL_RESOLVED = 0,   // commit and file list are known
+    GPUX_PULL_LOCK_WAIT = 1,  // another process pulls this revision; again every 10 s
+    GPUX_PULL_RETRY_WAIT = 2, // a wait before a retry begins
+    GPUX_PULL_BYTES = 3,      // bytes moved; 4 to 10 times a second
+    GPUX_PULL_FILE_DONE = 4,  // `file` is complete, verified and durable
+    GPUX_PULL_FINISHING = 5,  // conversion is next
+    GPUX_PULL_PUBLISHING = 6,
+    GPUX_PULL_PUBLISHED = 7,
+} gpux_pull_step;
+
+typedef struct gpux_pull_event {
+    gpux_pull_step step;
+    const char *commit;
+    const char *file; // path inside the repository, or NULL
+    uint64_t file_bytes, file_total;
+    size_t files_done, files;
+    uint64_t bytes, total; // of all files
+    double rate;           // bytes per second
+    double wait_s;
+    bool is_from_disk; // taken from a copy on this machine
+} gpux_pull_event;
+
+// Shared by all hub calls; may be NULL.
+typedef struct gpux_hub_options {
+    size_t size;
+    const char *token; // NULL = environment, credentials file, token file
+    bool offline;
+} gpux_hub_options;
+#define GPUX_HUB_OPTIONS_INIT                                                                      \
+    { sizeof(gpux_hub_options), NULL, false }
+
+typedef struct gpux_pull_options {
+    size_t size;
+    gpux_hub_options hub;
+    const char *model;    // org/name, name, with hf: prefix or @revision
+    const char *registry; // NULL = by the prefix, else huggingface
+    const char *revision; // NULL = by the suffix, else main
+    const char *format;   // NULL or "auto", "safetensors", …
+    const char *task;     // NULL = from the architecture
+    int jobs;             // files at a time; 0 = 8
+    int opset;            // 0 = 18
+    bool force, all_files, no_convert;
+    // Told of every step on the calling thread; returning false cancels. May be NULL.
+    bool (*progress)(void *ctx, const gpux_pull_event *event);
+    void *progress_ctx;
+} gpux_pull_options;
+#define GPUX_PULL_OPTIONS_INIT                                                                     \
+    {                                                                                              \
+        sizeof(gpux_pull_options), GPUX_HUB_OPTIONS_INIT, NULL, NULL, NULL, NULL, NULL, 0, 0,      \
+            false, false, false, NULL, NULL                                                        \
+    }
+
+// Downloads, verifies, converts and publishes one model into the cache. `report`: JSON {model_id,
+// registry, revision, commit, path, format, task, files, size_bytes, downloaded_bytes, cached,
+// pull_time_s, convert_time_s, total_time_s}.
+GPUX_API gpux_status gpux_pull(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                               const gpux_pull_options *options, gpux_error *error);
+// JSON array of cached models.
+GPUX_API gpux_status gpux_list(gpux_text *report, gpux_env *env, const char *registry,
+                               gpux_error *error);
+// Removes cached models: `model` NULL = all of them. JSON array of {model_id, revision,
+// size_bytes}.
+GPUX_API gpux_status gpux_remove(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                                 const char *model, const char *revision, bool force,
+                                 gpux_error *error);
+// Deletes stale staging files and locks. JSON {freed_bytes, removed}.
+GPUX_API gpux_status gpux_prune(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                                gpux_error *error);
+// What the hub says of a model, without downloading it.
+GPUX_API gpux_status gpux_hub_info(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                                   const gpux_hub_options *hub, const char *model,
+                                   const char *revision, gpux_error *error);
+// JSON array of models. task, sort ("downloads", "likes", "updated") may be NULL; limit 0 = 10.
+GPUX_API gpux_status gpux_hub_search(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                                     const gpux_hub_options *hub, const char *query,
+                                     const char *task, const char *sort, int limit,
+                                     gpux_error *error);
+// Verifies the token with the hub and stores it. JSON {registry, endpoint, user}.
+GPUX_API gpux_status gpux_hub_login(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                                    const gpux_hub_options *hub, const char *token,
+                                    gpux_error *error);
+// Forgets the stored token. JSON {registry, was_logged_in}.
+GPUX_API gpux_status gpux_hub_logout(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                                     gpux_error *error);
+// JSON array of {name, aliases, endpoint, status}.
+GPUX_API gpux_status gpux_hub_names(gpux_text *report, gpux_env *env, gpux_error *error);
+
 // ---- Loaded models ----
 
 typedef struct gpux_model gpux_model;

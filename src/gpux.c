@@ -1,19 +1,16 @@
-// The front door: implements gpux.h by calling the floors below; decides nothing.
-#include "gpux.h"
+// The front door: implements gpux.h by calling the floors below; decides nothing. The hub's half is
+// in gpux_hub.c.
+#include "front.h"
 
-#include "base/cpu.h"
 #include "base/file.h"
 #include "base/memory.h"
 #include "engine/engine.h"
+#include "registry/registry.h"
 #include "store/store.h"
 #include "tasks/tasks.h"
 #include "text/text.h"
 
 #include <stdlib.h>
-
-#ifndef GPUX_VERSION
-#error "the build defines GPUX_VERSION"
-#endif
 
 // gpux_status and Status, gpux_error and Error are the same things on both sides of the door.
 #define X(name, value, text)                                                                       \
@@ -28,22 +25,11 @@ _Static_assert((int)GPUX_LOG_CRITICAL == (int)LOG_CRITICAL, "log levels are equa
 _Static_assert((int)GPUX_FORM_RAW == (int)FORM_RAW, "answer forms are equal");
 _Static_assert((int)GPUX_REQUEST_CANCELLED == (int)REQUEST_CANCELLED, "states are equal");
 
-enum { MAX_TEXT_BYTES = 1 << 30, REPORT_INDENT = 2 };
-
-struct gpux_env {
-    CpuInfo cpu;
-    Log log;
-    void (*log_fn)(void *ctx, gpux_log_level level, const char *message);
-    void *log_ctx;
-    char *cache_dir;
-    bool cache_is_default;
-    const char *home;
-};
-
 struct gpux_model {
     gpux_env *env;
     ModelInfo *info;
     Tokenizer *tokenizer;
+    int hold; // keeps a cached model from being removed
     Model *model;
     TaskModel task;
 };
@@ -56,16 +42,7 @@ struct gpux_request {
     Request *request;
 };
 
-static Error *inner(gpux_error *error) {
-    return (Error *)error;
-}
-
-static gpux_status outer(Status status) {
-    return (gpux_status)status;
-}
-
-// Hands a buffer over as a gpux_text, or frees it on failure.
-static gpux_status give_text(gpux_text *out, Buf *buf, Status status, gpux_error *error) {
+gpux_status give_text(gpux_text *out, Buf *buf, Status status, gpux_error *error) {
     if (status == STATUS_OK && buf->len == 0)
         buf_append(buf, "", 0);
     if (status == STATUS_OK)
@@ -279,6 +256,7 @@ static Status open_model(gpux_model *model, const char *name, const gpux_model_o
                          Error *error) {
     Location location;
     TRY(resolve(&location, model->env, name, &options->location, error));
+    model->hold = registry_hold(location.folder);
     Status status = model_info_load(&model->info, &location, error);
     location_free(&location);
     TRY(status);
@@ -299,6 +277,7 @@ gpux_status gpux_model_open(gpux_model **out, gpux_env *env, const char *name,
     if (!model)
         return outer(error_out_of_memory(inner(error), sizeof *model));
     model->env = env;
+    model->hold = -1;
     Status status = open_model(model, name, options ? options : &defaults, inner(error));
     if (status != STATUS_OK) {
         gpux_model_close(model);
@@ -312,6 +291,7 @@ gpux_status gpux_model_open(gpux_model **out, gpux_env *env, const char *name,
 void gpux_model_close(gpux_model *model) {
     if (!model)
         return;
+    registry_release(model->hold);
     tokenizer_close(model->tokenizer);
     model_free(model->model);
     model_info_free(model->info);

@@ -83,10 +83,10 @@ static void single_file_opens_with_every_dtype(void **state) {
     buf_append_cstr(&header, "{\"__metadata__\":{\"format\":\"pt\"}");
     size_t at = 0;
     for (size_t i = 0; i < 13; i++) {
-        size_t size = 3 * dtype_size(dtype_from_safetensors(sv(names[i])));
-        buf_printf(&header,
-                   ",\"t%02zu\":{\"dtype\":\"%s\",\"shape\":[1,3],\"data_offsets\":[%zu,%zu]}", i,
-                   names[i], at, at + size);
+        StrView name = sv_n(names[i], strlen(names[i]));
+        size_t size = 3 * dtype_size(dtype_from_safetensors(name));
+        buf_printf(&header, ",\"t%02zu\":{\"dtype\":\"%.*s\",", i, (int)name.len, name.ptr);
+        buf_printf(&header, "\"shape\":[1,3],\"data_offsets\":[%zu,%zu]}", at, at + size);
         at += size;
     }
     buf_append_cstr(&header, "}   ");

@@ -200,3 +200,10 @@ Status models_build(Graph **out, ModelSpec *spec, const JsonValue *config,
     *out = graph;
     return STATUS_OK;
 }
+
+bool models_supports_type(const char *model_type) {
+    for (size_t i = 0; i < sizeof ARCHITECTURES / sizeof ARCHITECTURES[0]; i++)
+        if (strcmp(ARCHITECTURES[i].model_type, model_type) == 0)
+            return true;
+    return false;
+}

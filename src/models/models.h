@@ -10,6 +10,7 @@
 #include "checkpoint/checkpoint.h"
 #include "graph/graph.h"
 
+#include <stdbool.h>
 #include <stdint.h>
 
 typedef enum ModelHead {
@@ -36,6 +37,9 @@ typedef struct ModelSpec {
 // are named together with the supported ones. `spec` strings live in the graph's arena.
 Status models_build(Graph **out, ModelSpec *spec, const JsonValue *config,
                     const Checkpoint *checkpoint, int64_t opset, Error *error);
+
+// Whether some architecture of this config.json `model_type` converts.
+bool models_supports_type(const char *model_type);
 
 // Names of supported architectures, for messages and tables.
 const char *const *models_architectures(size_t *count);

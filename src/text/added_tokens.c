@@ -1,5 +1,6 @@
-// Added tokens: found in the text before (and, for "normalized" ones, after) normalization, leftmost
-// and longest first, with the library's rules for single words and neighbouring white space.
+// Added tokens: found in the text before (and, for "normalized" ones, after) normalization,
+// leftmost and longest first, with the library's rules for single words and neighbouring white
+// space.
 #include "text/pipeline.h"
 
 static Status trie_add_node(TokenTrie *trie, uint32_t *out, Error *error) {
@@ -172,7 +173,8 @@ static Status load_one(Tokenizer *tokenizer, const JsonValue *value, uint32_t *n
     };
     TRY(tokenizer_keep(tokenizer, &token.content, content, error));
     token.pattern = token.content;
-    // The id in the file is not used by the library: known texts keep theirs, others are numbered on.
+    // The id in the file is not used by the library: known texts keep theirs, others are numbered
+    // on.
     int32_t index = vocab_id(&added->contents, content);
     token.id = index >= 0 ? added->items[index].id : vocab_id(&tokenizer->model.vocab, content);
     if (token.id < 0)

@@ -81,12 +81,11 @@ void aligned_copy(AlignedText *text, const AlignedText *src, size_t begin, size_
 }
 
 uint32_t aligned_append_original(AlignedText *text, StrView original, uint32_t position) {
-    if (!aligned_reserve(text, original.len))
+    if (original.len == 0 || !aligned_reserve(text, original.len))
         return position;
     char *bytes = text->bytes + text->len;
     uint32_t *start = text->start + text->len, *end = text->end + text->len;
-    if (original.len > 0)
-        memcpy(bytes, original.ptr, original.len);
+    memcpy(bytes, original.ptr, original.len);
     // The number of a byte's code point is the number of code points that started so far.
     uint32_t next = position;
     for (size_t i = 0; i < original.len; i++) {

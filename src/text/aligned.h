@@ -29,8 +29,8 @@ Status aligned_status(const AlignedText *text, Error *error);
 void aligned_put(AlignedText *text, uint32_t code_point, uint32_t start, uint32_t end);
 // Appends bytes [begin, end) of another text with their alignment.
 void aligned_copy(AlignedText *text, const AlignedText *src, size_t begin, size_t end);
-// Appends valid UTF-8 whose first code point is number `position` of the original; returns the number
-// behind its last one.
+// Appends valid UTF-8 whose first code point is number `position` of the original; returns the
+// number behind its last one.
 uint32_t aligned_append_original(AlignedText *text, StrView original, uint32_t position);
 // Appends `content`, every byte aligned with [start, end).
 void aligned_append_all(AlignedText *text, StrView content, uint32_t start, uint32_t end);
@@ -62,9 +62,9 @@ static inline uint32_t utf8_decode_valid(const char *text, size_t *len) {
            (uint32_t)(t[2] & 0x3f) << 6 | (t[3] & 0x3f);
 }
 
-// One rewriting of a whole text, in the library's terms: each new code point replaces the next old one
-// (change 0), replaces it and swallows -change more, or is inserted behind what was consumed (change 1).
-// That decides the alignment, also where code points change places.
+// One rewriting of a whole text, in the library's terms: each new code point replaces the next old
+// one (change 0), replaces it and swallows -change more, or is inserted behind what was consumed
+// (change 1). That decides the alignment, also where code points change places.
 typedef struct Transform {
     AlignedText *out;
     const AlignedText *in;

@@ -1,5 +1,6 @@
-// Byte-pair encoding: the adjacent pair of lowest rank merges first, the leftmost of equals. Short words
-// are scanned for it, long ones keep their pairs in a heap, so a word of n symbols costs n log n.
+// Byte-pair encoding: the adjacent pair of lowest rank merges first, the leftmost of equals. Short
+// words are scanned for it, long ones keep their pairs in a heap, so a word of n symbols costs n
+// log n.
 #include "text/pipeline.h"
 
 enum {
@@ -310,8 +311,8 @@ static void remember(BpeScratch *scratch, BpeCached *slot, uint64_t hash, StrVie
     void *block = scratch->pieces;
     if (scratch->piece_count + count > CACHE_MAX_PIECES)
         return;
-    bool has_room = reserve(&block, &scratch->piece_cap, scratch->piece_count + count,
-                            sizeof *scratch->pieces);
+    bool has_room =
+        reserve(&block, &scratch->piece_cap, scratch->piece_count + count, sizeof *scratch->pieces);
     scratch->pieces = block;
     if (!has_room)
         return;
@@ -347,8 +348,8 @@ static Status encode_word(const Model *model, StrView word, TokenSink *sink, Err
     return STATUS_OK;
 }
 
-// Where the next word starts when "\u2581" only ever starts tokens: at the first one behind something
-// else, searched from `from`.
+// Where the next word starts when "\u2581" only ever starts tokens: at the first one behind
+// something else, searched from `from`.
 static size_t next_meta(StrView text, size_t from) {
     enum { META_LEN = 3 };
     static const char meta[] = BPE_META;

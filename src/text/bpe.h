@@ -5,7 +5,7 @@
 #include "text/vocab.h"
 
 enum {
-    BPE_MAX_AFFIX = 64,    // bytes of the prefix and suffix of subwords
+    BPE_MAX_AFFIX = 64, // bytes of the prefix and suffix of subwords
     BPE_MAX_MERGES = 1 << 21,
 };
 
@@ -35,7 +35,7 @@ typedef struct Bpe {
 
 typedef struct BpeSymbol {
     int32_t id;
-    uint32_t len;  // bytes; 0 = merged away
+    uint32_t len; // bytes; 0 = merged away
     int32_t prev, next;
 } BpeSymbol;
 

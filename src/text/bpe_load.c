@@ -1,4 +1,5 @@
-// The BPE model from tokenizer.json: vocabulary, merges, and what the rest of the file makes of them.
+// The BPE model from tokenizer.json: vocabulary, merges, and what the rest of the file makes of
+// them.
 #include "text/pipeline.h"
 
 #include <stdio.h>
@@ -82,7 +83,8 @@ static Status add_merge(Model *model, StrView left, StrView right, uint32_t rank
 
 static Status load_merges(Model *model, StrView text, Error *error) {
     JsonCursor cursor = {.text = text};
-    Buf first = BUF_INIT(text.len), second = BUF_INIT(text.len), joined = BUF_INIT(text.len * 2 + 64);
+    Buf first = BUF_INIT(text.len), second = BUF_INIT(text.len),
+        joined = BUF_INIT(text.len * 2 + 64);
     Status status = STATUS_OK;
     uint32_t rank = 0;
     if (!json_cursor_take(&cursor, '['))
@@ -150,11 +152,11 @@ static bool has_inner_meta(StrView text) {
 }
 
 // SentencePiece files treat a whole text as one word. When no merge can reach over the start of a
-// word, cutting there changes nothing but the speed. It must be a token itself: an unknown one could
-// fuse with its neighbours.
+// word, cutting there changes nothing but the speed. It must be a token itself: an unknown one
+// could fuse with its neighbours. And no character may be left out, for then others would meet.
 static void find_meta(Model *model) {
     Bpe *bpe = &model->bpe;
-    bool cuts = vocab_id(&model->vocab, SV(BPE_META)) >= 0 &&
+    bool cuts = vocab_id(&model->vocab, SV(BPE_META)) >= 0 && bpe->unknown_id >= 0 &&
                 bpe->prefix.len + bpe->suffix.len == 0;
     for (uint32_t i = 0; cuts && i <= bpe->merge_mask; i++)
         if (bpe->merges[i].left >= 0)

@@ -80,8 +80,8 @@ static void merging_follows_its_definition(void **state) {
             size_t count = merge_by_definition(&tokenizer->model.bpe, ids, len);
             EncodingList list;
             const EncodeOptions options = {.max_length = 0};
-            assert_int_equal(tokenizer_encode(&list, tokenizer, sv_n(text, len),
-                                              (StrView){NULL, 0}, &options, NULL),
+            assert_int_equal(tokenizer_encode(&list, tokenizer, sv_n(text, len), (StrView){NULL, 0},
+                                              &options, NULL),
                              STATUS_OK);
             assert_int_equal(list.items[0].len, count);
             assert_memory_equal(list.items[0].ids, ids, count * sizeof *ids);
@@ -124,8 +124,8 @@ static void repeated_words_come_from_the_cache_unchanged(void **state) {
 
 static void bad_merges_are_refused(void **state) {
     (void)state;
-    static const char *const merges[] = {"[\"a\"]", "[\"a b c\"]", "[\"a x\"]", "[\"x a\"]",
-                                         "[\"b a\"]", "[[\"a\"]]", "[1]", "{}"};
+    static const char *const merges[] = {"[\"a\"]",   "[\"a b c\"]", "[\"a x\"]", "[\"x a\"]",
+                                         "[\"b a\"]", "[[\"a\"]]",   "[1]",       "{}"};
     for (size_t i = 0; i < sizeof merges / sizeof merges[0]; i++) {
         char json[256];
         Tokenizer *tokenizer;

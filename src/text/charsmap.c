@@ -1,6 +1,7 @@
-// SentencePiece's "precompiled" normalizer: a double-array trie (Darts-clone's layout) from UTF-8 to
-// replacements, looked up by grapheme cluster and then by code point. A short cluster is replaced as a
-// whole by whatever its first bytes map to; this is what the library does, so it stays.
+// SentencePiece's "precompiled" normalizer: a double-array trie (Darts-clone's layout) from UTF-8
+// to replacements, looked up by grapheme cluster and then by code point. A short cluster is
+// replaced as a whole by whatever its first bytes map to; this is what the library does, so it
+// stays.
 #include "text/pipeline.h"
 
 enum {
@@ -48,7 +49,7 @@ static void note_ascii(Charsmap *map) {
         StrView new = sv_n(&byte, 1);
         find(map, sv_n(&byte, 1), &new);
         bool is_ascii = new.len == 1 && (unsigned char)new.ptr[0] < 0x80;
-        map->ascii[i] = is_ascii && byte != '\r' ? (int8_t)new.ptr[0] : -1;
+        map->ascii[i] = is_ascii && byte != '\r' ? (int8_t) new.ptr[0] : -1;
     }
 }
 
@@ -122,8 +123,8 @@ Status charsmap_load(Tokenizer *tokenizer, Charsmap *out, StrView base64, Error 
     return status;
 }
 
-// The code point written last is held back: a replacement that is shorter than what it replaces makes
-// the one before it swallow the difference.
+// The code point written last is held back: a replacement that is shorter than what it replaces
+// makes the one before it swallow the difference.
 typedef struct Writer {
     Transform transform;
     bool has_last;

@@ -37,6 +37,8 @@ static void list_end(TextList *list) {
 
 static StrView list_at(const TextList *list, size_t index) {
     size_t begin = index ? list->ends[index - 1] : 0;
+    if (begin == list->ends[index])
+        return SV("");
     return sv_n(list->bytes.ptr + begin, list->ends[index] - begin);
 }
 
@@ -49,6 +51,8 @@ static Status list_status(const TextList *list, Error *error) {
 // `text` with every `from` replaced by `to`, left to right.
 static void append_replaced(Buf *out, StrView text, StrView from, StrView to) {
     size_t pos = 0;
+    if (text.len == 0)
+        return;
     while (from.len > 0 && text.len - pos >= from.len) {
         const char *hit = memmem(text.ptr + pos, text.len - pos, from.ptr, from.len);
         if (!hit)
@@ -66,10 +70,10 @@ static void append_cleaned(Buf *out, StrView text) {
     static const struct {
         StrView from, to;
     } rules[] = {
-        {SV(" ."), SV(".")},        {SV(" ?"), SV("?")},     {SV(" !"), SV("!")},
-        {SV(" ,"), SV(",")},        {SV(" ' "), SV("'")},    {SV(" n't"), SV("n't")},
-        {SV(" 'm"), SV("'m")},      {SV(" do not"), SV(" don't")},
-        {SV(" 's"), SV("'s")},      {SV(" 've"), SV("'ve")}, {SV(" 're"), SV("'re")},
+        {SV(" ."), SV(".")},     {SV(" ?"), SV("?")},           {SV(" !"), SV("!")},
+        {SV(" ,"), SV(",")},     {SV(" ' "), SV("'")},          {SV(" n't"), SV("n't")},
+        {SV(" 'm"), SV("'m")},   {SV(" do not"), SV(" don't")}, {SV(" 's"), SV("'s")},
+        {SV(" 've"), SV("'ve")}, {SV(" 're"), SV("'re")},
     };
     // Every rule starts with a space.
     if (text.len == 0 || !memchr(text.ptr, ' ', text.len)) {

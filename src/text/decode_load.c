@@ -3,8 +3,7 @@
 
 static Status add_step(Tokenizer *tokenizer, DecodeStep step, Error *error) {
     if (tokenizer->decoder_count == PIPELINE_MAX_STEPS)
-        return error_set(error, STATUS_LIMIT, "decoder has more than %d steps",
-                         PIPELINE_MAX_STEPS);
+        return error_set(error, STATUS_LIMIT, "decoder has more than %d steps", PIPELINE_MAX_STEPS);
     tokenizer->decoder[tokenizer->decoder_count++] = step;
     return STATUS_OK;
 }

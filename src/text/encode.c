@@ -1,5 +1,5 @@
-// One text through the pipeline: added tokens, normalizer, pre-tokenizer, model. What comes out goes to
-// the post-processor. Scratch memory lives for one call; the tokenizer is only read.
+// One text through the pipeline: added tokens, normalizer, pre-tokenizer, model. What comes out
+// goes to the post-processor. Scratch memory lives for one call; the tokenizer is only read.
 #include "text/pipeline.h"
 
 // Shorter texts repeat too few words.
@@ -62,7 +62,8 @@ void token_sink_put(TokenSink *sink, int32_t id, size_t begin, size_t end) {
         .id = id, .start = text->start[begin], .end = text->end[end - 1], .word = sink->word};
 }
 
-// White space at both ends of a token's text, which ByteLevel's post-processor trims from the offsets.
+// White space at both ends of a token's text, which ByteLevel's post-processor trims from the
+// offsets.
 static void count_trim(const UnicodeTable *unicode, RawToken *token, StrView text) {
     enum { SPACE = 0x120 }; // ByteLevel's space
     size_t pos = 0, first = SIZE_MAX, last = 0, count = 0;
@@ -138,8 +139,8 @@ static Status normalize_piece(const Tokenizer *tokenizer, Pieces *pieces, const 
     size_t begin = pieces->text.len;
     aligned_copy(&pieces->text, work, 0, work->len);
     TRY(aligned_status(&pieces->text, error));
-    added_tokens_split(tokenizer, &tokenizer->added.normalized, &pieces->list, &pieces->text,
-                       begin, pieces->text.len);
+    added_tokens_split(tokenizer, &tokenizer->added.normalized, &pieces->list, &pieces->text, begin,
+                       pieces->text.len);
     return STATUS_OK;
 }
 
@@ -173,7 +174,8 @@ done:
     return status;
 }
 
-static Status encode_valid(const Tokenizer *tokenizer, TokenList *list, StrView text, Error *error) {
+static Status encode_valid(const Tokenizer *tokenizer, TokenList *list, StrView text,
+                           Error *error) {
     Pieces pieces = {.text = {.len = 0}};
     Status status = make_pieces(tokenizer, &pieces, text, error);
     if (status == STATUS_OK)

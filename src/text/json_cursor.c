@@ -35,7 +35,8 @@ static uint32_t unicode_escape(StrView raw, size_t *pos) {
     *pos += 4;
     if (unit < 0xd800 || unit > 0xdfff)
         return unit;
-    if (unit <= 0xdbff && *pos + 6 <= raw.len && raw.ptr[*pos] == '\\' && raw.ptr[*pos + 1] == 'u') {
+    if (unit <= 0xdbff && *pos + 6 <= raw.len && raw.ptr[*pos] == '\\' &&
+        raw.ptr[*pos + 1] == 'u') {
         uint32_t low = hex_digits(raw, *pos + 2);
         if (low >= 0xdc00 && low <= 0xdfff) {
             *pos += 6;

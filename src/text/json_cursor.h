@@ -1,5 +1,6 @@
-// A forward reader for the big lists in tokenizer files (vocabulary, merges), which would be slow as
-// trees. It reads text that json_scan has accepted, so it checks only what keeps it inside the text.
+// A forward reader for the big lists in tokenizer files (vocabulary, merges), which would be slow
+// as trees. It reads text that json_scan has accepted, so it checks only what keeps it inside the
+// text.
 #ifndef GPUX_TEXT_JSON_CURSOR_H
 #define GPUX_TEXT_JSON_CURSOR_H
 
@@ -13,7 +14,8 @@ typedef struct JsonCursor {
     size_t pos;
 } JsonCursor;
 
-// The byte that starts the next value or ends the list, skipping white space, commas and colons; 0 at the end.
+// The byte that starts the next value or ends the list, skipping white space, commas and colons; 0
+// at the end.
 char json_cursor_peek(JsonCursor *cursor);
 // Takes the byte when it is next.
 bool json_cursor_take(JsonCursor *cursor, char byte);

@@ -93,9 +93,9 @@ static void compose_next(Composer *composer, const FormChar *item) {
     }
     bool is_blocked = composer->has_last_class && composer->last_class >= item->combining_class;
     uint32_t composed =
-        is_blocked ? 0
-                   : unicode_compose(composer->unicode, composer->starter.code_point,
-                                     item->code_point);
+        is_blocked
+            ? 0
+            : unicode_compose(composer->unicode, composer->starter.code_point, item->code_point);
     if (composed) {
         composer->starter.code_point = composed;
         composer->starter.change += item->change - 1;
@@ -125,8 +125,7 @@ static void flush_run(Composer *composer, FormRun *run, bool compose) {
 
 Status normal_form(const UnicodeTable *unicode, AlignedText *out, const AlignedText *in,
                    bool is_compatible, bool compose, uint32_t origin, Error *error) {
-    Composer composer = {.unicode = unicode,
-                         .transform = {.out = out, .in = in, .origin = origin}};
+    Composer composer = {.unicode = unicode, .transform = {.out = out, .in = in, .origin = origin}};
     FormRun run = {.count = 0};
     size_t len;
     for (size_t pos = 0; pos < in->len; pos += len) {

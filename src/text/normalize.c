@@ -24,8 +24,7 @@ static void keep(AlignedText *out, const Reader *reader) {
 
 // Puts another code point in the place of the one read last.
 static void put(AlignedText *out, const Reader *reader, uint32_t code_point) {
-    aligned_put(out, code_point, reader->text->start[reader->pos],
-                reader->text->end[reader->pos]);
+    aligned_put(out, code_point, reader->text->start[reader->pos], reader->text->end[reader->pos]);
 }
 
 static void clean_text(const UnicodeTable *unicode, AlignedText *out, const AlignedText *in) {
@@ -86,8 +85,8 @@ static void nmt(AlignedText *out, const AlignedText *in) {
         bool is_dropped = (c >= 1 && c <= 8) || c == 0xb || (c >= 0xe && c <= 0x1f) || c == 0x7f ||
                           c == 0x8f || c == 0x9f;
         bool is_space = c == 9 || c == 0xa || c == 0xc || c == 0xd || c == 0x1680 ||
-                        (c >= 0x200b && c <= 0x200f) || c == 0x2028 || c == 0x2029 ||
-                        c == 0x2581 || c == 0xfeff || c == 0xfffd;
+                        (c >= 0x200b && c <= 0x200f) || c == 0x2028 || c == 0x2029 || c == 0x2581 ||
+                        c == 0xfeff || c == 0xfffd;
         if (is_dropped)
             continue;
         if (is_space)

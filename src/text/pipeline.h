@@ -1,5 +1,5 @@
-// What a tokenizer consists of, shared by the files of this room: each stage is loaded from its part of
-// tokenizer.json into a flat list of steps and then only read.
+// What a tokenizer consists of, shared by the files of this room: each stage is loaded from its
+// part of tokenizer.json into a flat list of steps and then only read.
 #ifndef GPUX_TEXT_PIPELINE_H
 #define GPUX_TEXT_PIPELINE_H
 
@@ -15,15 +15,15 @@
 #include "text/vocab.h"
 
 enum {
-    PIPELINE_MAX_STEPS = 64,           // per stage, nested sequences counted out
-    PIPELINE_MAX_ADDED = 1 << 18,      // added tokens
-    PIPELINE_MAX_DEPTH = 16,           // of nested sequences
-    PIPELINE_MAX_TEXT = 64 << 20,      // bytes of one text
-    PIPELINE_MAX_WORD = 16 << 20,      // bytes of one word of BPE or Unigram
-    PIPELINE_MAX_FILE = 64 << 20,      // bytes of tokenizer.json
-    PIPELINE_MAX_CONFIG = 16 << 20,    // bytes of tokenizer_config.json, special_tokens_map.json
-    PIPELINE_MAX_WINDOWS = 1 << 20,    // of one text
-    PIPELINE_MAX_TEMPLATE = 64,        // pieces of one template
+    PIPELINE_MAX_STEPS = 64,        // per stage, nested sequences counted out
+    PIPELINE_MAX_ADDED = 1 << 18,   // added tokens
+    PIPELINE_MAX_DEPTH = 16,        // of nested sequences
+    PIPELINE_MAX_TEXT = 64 << 20,   // bytes of one text
+    PIPELINE_MAX_WORD = 8 << 20,    // bytes of one word of BPE or Unigram
+    PIPELINE_MAX_FILE = 64 << 20,   // bytes of tokenizer.json
+    PIPELINE_MAX_CONFIG = 16 << 20, // bytes of tokenizer_config.json, special_tokens_map.json
+    PIPELINE_MAX_WINDOWS = 1 << 20, // of one text
+    PIPELINE_MAX_TEMPLATE = 64,     // pieces of one template
 };
 
 // ---- Pieces of a text ----
@@ -76,8 +76,8 @@ typedef struct TokenTrie {
 typedef struct AddedTokens {
     AddedToken *items;
     size_t count;
-    Vocab contents;   // content -> index into items
-    int32_t *by_id;   // index or -1, [id_end]
+    Vocab contents; // content -> index into items
+    int32_t *by_id; // index or -1, [id_end]
     int32_t id_end;
     TokenTrie raw, normalized;
 } AddedTokens;
@@ -87,7 +87,8 @@ Status added_tokens_load(Tokenizer *tokenizer, const JsonValue *list, Error *err
 Status added_tokens_prepare(Tokenizer *tokenizer, Error *error);
 void added_tokens_free(AddedTokens *added);
 const AddedToken *added_token_by_id(const AddedTokens *added, int32_t id);
-// Appends the pieces of text->bytes[begin, end) to `out`: added tokens of `trie` and what is between.
+// Appends the pieces of text->bytes[begin, end) to `out`: added tokens of `trie` and what is
+// between.
 void added_tokens_split(const Tokenizer *tokenizer, const TokenTrie *trie, PieceList *out,
                         const AlignedText *text, size_t begin, size_t end);
 
@@ -146,7 +147,8 @@ Status normalize_run(const Tokenizer *tokenizer, AlignedText *text, AlignedText 
 Status normal_form(const UnicodeTable *unicode, AlignedText *out, const AlignedText *in,
                    bool is_compatible, bool compose, uint32_t origin, Error *error);
 Status charsmap_load(Tokenizer *tokenizer, Charsmap *out, StrView base64, Error *error);
-// Does the work in place when every byte becomes one ASCII byte; else false, and nothing is changed.
+// Does the work in place when every byte becomes one ASCII byte; else false, and nothing is
+// changed.
 bool charsmap_apply_ascii(const Charsmap *map, AlignedText *text);
 void charsmap_apply(const Charsmap *map, const UnicodeTable *unicode, AlignedText *out,
                     const AlignedText *in, uint32_t origin);
@@ -165,14 +167,14 @@ typedef enum PrependScheme { PREPEND_NEVER, PREPEND_FIRST, PREPEND_ALWAYS } Prep
 
 typedef enum PreTokenizeKind {
     PRETOKENIZE_BERT,
-    PRETOKENIZE_CLASS,       // split at code points of a class
-    PRETOKENIZE_WORDS,       // \w+|[^\w\s]+
+    PRETOKENIZE_CLASS, // split at code points of a class
+    PRETOKENIZE_WORDS, // \w+|[^\w\s]+
     PRETOKENIZE_PATTERN,
     PRETOKENIZE_DELIMITER,
-    PRETOKENIZE_GPT2,        // the pattern of ByteLevel
-    PRETOKENIZE_CL100K,      // the pattern of Llama 3, Qwen 2 and others
+    PRETOKENIZE_GPT2,   // the pattern of ByteLevel
+    PRETOKENIZE_CL100K, // the pattern of Llama 3, Qwen 2 and others
     PRETOKENIZE_PREFIX_SPACE,
-    PRETOKENIZE_BYTES,       // bytes to the alphabet of ByteLevel
+    PRETOKENIZE_BYTES, // bytes to the alphabet of ByteLevel
     PRETOKENIZE_METASPACE,
     PRETOKENIZE_FIXED_LENGTH,
 } PreTokenizeKind;
@@ -180,13 +182,13 @@ typedef enum PreTokenizeKind {
 typedef struct PreTokenizeStep {
     PreTokenizeKind kind;
     SplitBehavior behavior;
-    uint32_t class_bits;    // PRETOKENIZE_CLASS
-    bool invert;            // pattern
+    uint32_t class_bits; // PRETOKENIZE_CLASS
+    bool invert;         // pattern
     Pattern pattern;
-    uint32_t code_point;    // delimiter, replacement of Metaspace
+    uint32_t code_point; // delimiter, replacement of Metaspace
     PrependScheme prepend;
-    bool split;             // Metaspace
-    uint32_t length;        // FIXED_LENGTH; most digits of a number in CL100K
+    bool split;      // Metaspace
+    uint32_t length; // FIXED_LENGTH; most digits of a number in CL100K
 } PreTokenizeStep;
 
 Status pretokenize_load(Tokenizer *tokenizer, const JsonValue *value, Error *error);
@@ -254,8 +256,8 @@ void bpe_free(Bpe *bpe);
 // The merge of two ids, or NULL, and where its search begins.
 const Merge *bpe_find_merge(const Bpe *bpe, int32_t left, int32_t right);
 uint32_t bpe_merge_hash(int32_t left, int32_t right);
-// When ByteLevel's bytes are the last step before the model, drops that step and lets the model work
-// on raw bytes.
+// When ByteLevel's bytes are the last step before the model, drops that step and lets the model
+// work on raw bytes.
 Status bpe_use_raw_bytes(Tokenizer *tokenizer, Error *error);
 // The ids of <0x00> to <0xFF>, -1 where there is none.
 void fallback_ids(int32_t ids[256], const Vocab *vocab);
@@ -269,9 +271,9 @@ typedef enum TemplateKind { TEMPLATE_FIRST, TEMPLATE_SECOND, TEMPLATE_SPECIAL } 
 
 typedef struct TemplatePiece {
     TemplateKind kind;
-    int32_t id;                  // special
-    int32_t type_id;             // of the first window, and of special tokens
-    int32_t overflow_type_id;    // of the other windows, which the library may leave alone
+    int32_t id;               // special
+    int32_t type_id;          // of the first window, and of special tokens
+    int32_t overflow_type_id; // of the other windows, which the library may leave alone
 } TemplatePiece;
 
 typedef struct Template {
@@ -311,8 +313,8 @@ typedef enum DecodeKind {
 
 typedef struct DecodeStep {
     DecodeKind kind;
-    StrView text;        // prefix, suffix, replacement, pad token
-    StrView delimiter;   // CTC
+    StrView text;      // prefix, suffix, replacement, pad token
+    StrView delimiter; // CTC
     bool cleanup;
     Pattern pattern;
     uint32_t code_point; // strip, Metaspace
@@ -339,7 +341,7 @@ struct Tokenizer {
     DecodeStep *decoder;
     size_t decoder_count;
     bool has_decoder;
-    Regex **regexes;     // owned, for all steps
+    Regex **regexes; // owned, for all steps
     size_t regex_count;
     int32_t roles[ROLE_COUNT];
     size_t max_length;
@@ -347,6 +349,8 @@ struct Tokenizer {
 
 // Appends the tokenizer.json that a vocab.txt and its config (may be empty) stand for.
 Status rebuild_from_vocab_txt(Buf *out, const char *path, StrView config, Error *error);
+// The same for a folder with vocab.json and merges.txt; `map` is special_tokens_map.json or empty.
+Status rebuild_from_merges(Buf *out, const char *folder, StrView map, StrView config, Error *error);
 
 // A NUL-terminated copy in the tokenizer's arena.
 Status tokenizer_keep(Tokenizer *tokenizer, StrView *out, StrView text, Error *error);

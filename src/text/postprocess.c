@@ -1,5 +1,5 @@
-// Behind the model: truncation into windows, special tokens, trimmed offsets. A post-processor becomes
-// four templates when it is loaded (single or pair, with or without special tokens).
+// Behind the model: truncation into windows, special tokens, trimmed offsets. A post-processor
+// becomes four templates when it is loaded (single or pair, with or without special tokens).
 #include "text/pipeline.h"
 
 // ---- Windows ----
@@ -13,14 +13,15 @@ typedef struct WindowList {
     size_t count;
 } WindowList;
 
-// The windows of `len` tokens under a limit, as the library's Encoding::truncate; the first is the one
-// that is kept. A limit of 0 keeps nothing and overflows everything.
+// The windows of `len` tokens under a limit, as the library's Encoding::truncate; the first is the
+// one that is kept. A limit of 0 keeps nothing and overflows everything.
 static Status make_windows(WindowList *out, size_t len, size_t limit, const EncodeOptions *options,
                            Error *error) {
     bool fits = limit >= len;
     if (!fits && limit > 0 && options->stride >= limit)
-        return error_set(error, STATUS_INVALID, "stride %zu must be less than the window's %zu tokens",
-                         options->stride, limit);
+        return error_set(error, STATUS_INVALID,
+                         "stride %zu must be less than the window's %zu tokens", options->stride,
+                         limit);
     size_t step = limit - options->stride;
     size_t count = fits ? 1 : limit == 0 ? 2 : 1 + (len - limit + step - 1) / step;
     if (count > PIPELINE_MAX_WINDOWS && options->return_windows)
@@ -176,8 +177,9 @@ static Status fill(Encoding *out, const PostProcessor *post, const Template *for
     return STATUS_OK;
 }
 
-// Which windows meet in the encoding number `index`: the kept ones, then, in the library's order, each
-// overflow of the text that comes first with all windows of the other, last the other's overflows alone.
+// Which windows meet in the encoding number `index`: the kept ones, then, in the library's order,
+// each overflow of the text that comes first with all windows of the other, last the other's
+// overflows alone.
 static void choose(size_t choice[2], size_t index, const size_t counts[2], bool second_leads) {
     int lead = second_leads ? 1 : 0, other = 1 - lead;
     size_t alone = (counts[lead] - 1) * counts[other];
@@ -200,8 +202,7 @@ static bool second_comes_first(const Template *form) {
 }
 
 static Status fill_all(EncodingList *out, const Tokenizer *tokenizer, const Template *form,
-                       const TokenList *const texts[2], const WindowList windows[2],
-                       Error *error) {
+                       const TokenList *const texts[2], const WindowList windows[2], Error *error) {
     size_t counts[2] = {windows[0].count, windows[1].count ? windows[1].count : 1};
     size_t total;
     if (__builtin_mul_overflow(counts[0], counts[1], &total) || total > PIPELINE_MAX_WINDOWS)

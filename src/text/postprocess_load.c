@@ -12,8 +12,8 @@ static Status add_piece(Template *form, TemplatePiece piece, Error *error) {
 }
 
 static Status add_special(Template *form, int32_t id, int32_t type_id, Error *error) {
-    return add_piece(
-        form, (TemplatePiece){.kind = TEMPLATE_SPECIAL, .id = id, .type_id = type_id}, error);
+    return add_piece(form, (TemplatePiece){.kind = TEMPLATE_SPECIAL, .id = id, .type_id = type_id},
+                     error);
 }
 
 // A text whose first window has the type `type_id`; the others have what the library leaves them.
@@ -48,8 +48,8 @@ static Status load_special(Template *form, const JsonValue *piece, const JsonVal
     return STATUS_OK;
 }
 
-static Status load_form(Template *form, const JsonValue *list, const JsonValue *tokens, bool is_pair,
-                        bool with_special, Error *error) {
+static Status load_form(Template *form, const JsonValue *list, const JsonValue *tokens,
+                        bool is_pair, bool with_special, Error *error) {
     for (size_t i = 0; i < json_len(list); i++) {
         const JsonValue *special = json_get(json_at(list, i), "SpecialToken");
         const JsonValue *text = json_get(json_at(list, i), "Sequence");
@@ -89,8 +89,9 @@ static Status load_default(PostProcessor *post, Error *error) {
     return STATUS_OK;
 }
 
-// BERT: CLS a SEP b SEP with types 0 and 1. RoBERTa: CLS a SEP SEP b SEP, all of type 0, except that the
-// library forgets the overflowing windows of the second text when it adds no special tokens.
+// BERT: CLS a SEP b SEP with types 0 and 1. RoBERTa: CLS a SEP SEP b SEP, all of type 0, except
+// that the library forgets the overflowing windows of the second text when it adds no special
+// tokens.
 static Status load_cls_sep(PostProcessor *post, const JsonValue *value, bool is_roberta,
                            Error *error) {
     int32_t cls = 0, sep = 0, second = is_roberta ? 0 : 1;

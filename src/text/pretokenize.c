@@ -1,5 +1,5 @@
-// The pre-tokenizers: each step cuts the pieces of a text into smaller ones, or rewrites their text.
-// Pieces that are added tokens are never touched.
+// The pre-tokenizers: each step cuts the pieces of a text into smaller ones, or rewrites their
+// text. Pieces that are added tokens are never touched.
 #include "text/pipeline.h"
 
 // ---- Cutting: matches in order, and what a behaviour makes of them ----
@@ -195,8 +195,7 @@ static void cut_known(const UnicodeTable *unicode, Cutter *cutter, const Piece *
 static Status cut_piece(const Tokenizer *tokenizer, const PreTokenizeStep *step, Pieces *pieces,
                         const Piece *piece, Error *error) {
     const UnicodeTable *unicode = &tokenizer->unicode;
-    Cutter cutter = {
-        .out = &pieces->spare_list, .text = &pieces->text, .behavior = step->behavior};
+    Cutter cutter = {.out = &pieces->spare_list, .text = &pieces->text, .behavior = step->behavior};
     switch (step->kind) {
     case PRETOKENIZE_BERT:
         cut_bert(unicode, &cutter, piece);
@@ -239,8 +238,8 @@ static void metaspace(AlignedText *out, const AlignedText *in, const Piece *piec
     StrView replacement = sv_n(bytes, (size_t)utf8_encode(bytes, step->code_point));
     StrView text = sv_n(in->bytes + piece->begin, piece->end - piece->begin);
     bool starts_with = text.ptr[0] == ' ' || sv_starts_with(text, replacement);
-    bool wanted = step->prepend == PREPEND_ALWAYS ||
-                  (step->prepend == PREPEND_FIRST && piece->origin == 0);
+    bool wanted =
+        step->prepend == PREPEND_ALWAYS || (step->prepend == PREPEND_FIRST && piece->origin == 0);
     if (wanted && !starts_with)
         aligned_append_all(out, replacement, in->start[piece->begin], in->end[piece->begin]);
     size_t done = piece->begin;
@@ -303,8 +302,8 @@ static Status cut_all(const Tokenizer *tokenizer, const PreTokenizeStep *step, P
 Status pretokenize_run(const Tokenizer *tokenizer, Pieces *pieces, Error *error) {
     for (size_t i = 0; i < tokenizer->pretokenizer_count; i++) {
         const PreTokenizeStep *step = &tokenizer->pretokenizer[i];
-        bool rewrites = step->kind == PRETOKENIZE_PREFIX_SPACE ||
-                        step->kind == PRETOKENIZE_BYTES || step->kind == PRETOKENIZE_METASPACE;
+        bool rewrites = step->kind == PRETOKENIZE_PREFIX_SPACE || step->kind == PRETOKENIZE_BYTES ||
+                        step->kind == PRETOKENIZE_METASPACE;
         if (rewrites)
             TRY(rewrite(pieces, step, error));
         if (!rewrites || (step->kind == PRETOKENIZE_METASPACE && step->split))

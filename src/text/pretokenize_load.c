@@ -1,5 +1,5 @@
-// Pre-tokenizers from tokenizer.json. Sequences are flattened; a regular expression that is one of the
-// well-known ones becomes its hand-written scanner.
+// Pre-tokenizers from tokenizer.json. Sequences are flattened; a regular expression that is one of
+// the well-known ones becomes its hand-written scanner.
 #include "text/pipeline.h"
 
 static Status add_step(Tokenizer *tokenizer, PreTokenizeStep step, Error *error) {
@@ -51,8 +51,8 @@ static Status load_split(Tokenizer *tokenizer, const JsonValue *value, Error *er
     const char *regex = json_cstr_or(pattern, "Regex", "");
     for (size_t i = 0; i < sizeof KNOWN_PATTERNS / sizeof KNOWN_PATTERNS[0]; i++) {
         // Removed matches, or removed gaps of a pattern that leaves none, are another matter.
-        bool keeps_all = step.invert ? step.behavior == SPLIT_REMOVED
-                                     : step.behavior == SPLIT_ISOLATED;
+        bool keeps_all =
+            step.invert ? step.behavior == SPLIT_REMOVED : step.behavior == SPLIT_ISOLATED;
         if (strcmp(regex, KNOWN_PATTERNS[i].pattern) == 0 && keeps_all) {
             step.kind = KNOWN_PATTERNS[i].kind;
             step.length = KNOWN_PATTERNS[i].max_digits;

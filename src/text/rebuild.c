@@ -1,5 +1,5 @@
-// Writes the tokenizer.json that a vocab.txt with its tokenizer_config.json stands for: BERT's pipeline,
-// as transformers converts it. Everything behind then knows one form only.
+// Writes the tokenizer.json that a vocab.txt with its tokenizer_config.json stands for: BERT's
+// pipeline, as transformers converts it. Everything behind then knows one form only.
 #include "text/pipeline.h"
 
 #include "base/file.h"

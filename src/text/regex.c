@@ -1,6 +1,6 @@
-// Regular expressions through pcre2, whose only address this is. Patterns are rewritten first: every
-// class and set becomes an explicit list of the code points that the library's engine puts into it.
-// What would not mean the same in both engines is refused.
+// Regular expressions through pcre2, whose only address this is. Patterns are rewritten first:
+// every class and set becomes an explicit list of the code points that the library's engine puts
+// into it. What would not mean the same in both engines is refused.
 #include "text/regex.h"
 
 #include "base/memory.h"
@@ -48,9 +48,10 @@ typedef struct Rewriter {
 } Rewriter;
 
 static Status unsupported(const Rewriter *rewriter, const char *what) {
-    StrView rest = sv_n(rewriter->pattern.ptr + rewriter->pos, rewriter->pattern.len - rewriter->pos);
-    return error_set(rewriter->error, STATUS_UNSUPPORTED, "regular expression: %s at \"%.*s\"", what,
-                     (int)(rest.len < 40 ? rest.len : 40), rest.ptr);
+    StrView rest =
+        sv_n(rewriter->pattern.ptr + rewriter->pos, rewriter->pattern.len - rewriter->pos);
+    return error_set(rewriter->error, STATUS_UNSUPPORTED, "regular expression: %s at \"%.*s\"",
+                     what, (int)(rest.len < 40 ? rest.len : 40), rest.ptr);
 }
 
 static char peek(const Rewriter *rewriter, size_t ahead) {
@@ -75,8 +76,8 @@ static void append_set(Buf *out, const RangeList *list) {
     buf_append_byte(out, ']');
 }
 
-// Adds the class that starts at the backslash under the cursor and steps over it; *is_class is false,
-// and nothing is done, when the escape is no class.
+// Adds the class that starts at the backslash under the cursor and steps over it; *is_class is
+// false, and nothing is done, when the escape is no class.
 static Status take_class(Rewriter *rewriter, RangeList *list, bool in_set, bool *is_class) {
     char kind = peek(rewriter, 1);
     char name[32];
@@ -130,7 +131,8 @@ static bool take_hex(Rewriter *rewriter, size_t skip, size_t most, uint32_t *out
             break;
     }
     // \u wants all four digits, \x is content with one.
-    if (digits < (most == 4 ? most : 1) || (in_braces && peek(rewriter, at) != '}') || *out > 0x10ffff)
+    if (digits < (most == 4 ? most : 1) || (in_braces && peek(rewriter, at) != '}') ||
+        *out > 0x10ffff)
         return false;
     rewriter->pos += at + in_braces;
     return true;
@@ -229,8 +231,7 @@ static Status rewrite(Rewriter *rewriter) {
             continue;
         }
         RangeList list = {.count = 0};
-        Status status =
-            c == '[' ? rewrite_set(rewriter, &list) : rewrite_escape(rewriter, &list);
+        Status status = c == '[' ? rewrite_set(rewriter, &list) : rewrite_escape(rewriter, &list);
         bool out_of_memory = list.out_of_memory;
         mem_free(list.items);
         TRY(status);
@@ -259,9 +260,10 @@ Status regex_compile(Regex **out, StrView pattern, Error *error) {
     compile = regex->general ? pcre2_compile_context_create(regex->general) : NULL;
     if (!compile)
         TRY_DONE(error_out_of_memory(error, rewritten.len));
-    regex->code = pcre2_compile((PCRE2_SPTR)(rewritten.ptr ? rewritten.ptr : ""), rewritten.len,
-                                PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C, &code,
-                                &offset, compile);
+    regex->code =
+        pcre2_compile((PCRE2_SPTR)(rewritten.ptr ? rewritten.ptr : ""), rewritten.len,
+                      PCRE2_UTF | PCRE2_NO_UTF_CHECK | PCRE2_MULTILINE | PCRE2_NEVER_BACKSLASH_C,
+                      &code, &offset, compile);
     if (!regex->code && code == PCRE2_ERROR_HEAP_FAILED)
         TRY_DONE(error_out_of_memory(error, rewritten.len));
     if (!regex->code) {

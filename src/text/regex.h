@@ -18,8 +18,8 @@ void regex_free(Regex *regex);
 
 Status regex_matcher_new(RegexMatcher **out, const Regex *regex, Error *error);
 void regex_matcher_free(RegexMatcher *matcher);
-// The first match of `text`, valid UTF-8, at or after `from`. STATUS_LIMIT when the pattern takes too
-// many steps on this text.
+// The first match of `text`, valid UTF-8, at or after `from`. STATUS_LIMIT when the pattern takes
+// too many steps on this text.
 Status regex_find(bool *found, size_t *begin, size_t *end, RegexMatcher *matcher, StrView text,
                   size_t from, Error *error);
 

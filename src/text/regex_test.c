@@ -34,7 +34,8 @@ static void classes_follow_the_tables(void **state) {
     assert_true(matches("[\\p{Han}\\d_-]+", "\xe4\xb8\xad_-9"));
     assert_true(matches("\\s+", " \xc2\xa0\xe3\x80\x80\n"));
     assert_true(matches("[\\u4e00-\\u9fa5]", "\xe4\xb8\xad"));
-    assert_true(matches("\\x{4e2d}\\x41", "\xe4\xb8\xad" "A"));
+    assert_true(matches("\\x{4e2d}\\x41", "\xe4\xb8\xad"
+                                          "A"));
     assert_true(matches("[]a]+", "]a"));
     assert_true(matches("[\\]\\n\\-]+", "]\n-"));
     assert_true(matches("(?i:AB)+", "abAB"));
@@ -52,8 +53,8 @@ static void superscripts_are_words_outside_sets_only(void **state) {
 static void unclear_syntax_is_refused(void **state) {
     (void)state;
     static const char *const patterns[] = {
-        "(", "[a", "[[:alpha:]]", "[a&&b]", "\\p{Klingon}", "\\p{L", "\\h", "\\X", "\\K", "[\\q]",
-        "[b-a]", "\\u12", "\\", "[\\", "a**b(", "\\C",
+        "(",   "[a",    "[[:alpha:]]", "[a&&b]", "\\p{Klingon}", "\\p{L", "\\h",   "\\X",
+        "\\K", "[\\q]", "[b-a]",       "\\u12",  "\\",           "[\\",   "a**b(", "\\C",
     };
     for (size_t i = 0; i < sizeof patterns / sizeof patterns[0]; i++) {
         Regex *regex;
@@ -77,8 +78,8 @@ static void runaway_patterns_hit_a_limit(void **state) {
     for (size_t i = 0; i < sizeof text; i++)
         text[i] = i < 300 ? 'a' : 'b';
     text[599] = 'c';
-    assert_int_equal(
-        regex_find(&found, &begin, &end, matcher, sv_n(text, sizeof text), 0, NULL), STATUS_LIMIT);
+    assert_int_equal(regex_find(&found, &begin, &end, matcher, sv_n(text, sizeof text), 0, NULL),
+                     STATUS_LIMIT);
     regex_matcher_free(matcher);
     regex_free(regex);
 }

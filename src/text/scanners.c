@@ -63,7 +63,8 @@ static size_t contraction_end(StrView text, size_t pos) {
     if (text.len - pos < 3)
         return pos;
     char second = (char)(text.ptr[pos + 2] | 0x20);
-    bool is_two = (second == 'e' && (first == 'r' || first == 'v')) || (first == 'l' && second == 'l');
+    bool is_two =
+        (second == 'e' && (first == 'r' || first == 'v')) || (first == 'l' && second == 'l');
     return is_two ? pos + 3 : pos;
 }
 
@@ -99,8 +100,7 @@ static size_t digits_end(const UnicodeTable *unicode, StrView text, size_t pos,
     return pos;
 }
 
-size_t cl100k_word_end(const UnicodeTable *unicode, StrView text, size_t pos,
-                       uint32_t max_digits) {
+size_t cl100k_word_end(const UnicodeTable *unicode, StrView text, size_t pos, uint32_t max_digits) {
     const uint32_t any = CLASS_WHITESPACE | CLASS_LETTER | CLASS_NUMBER;
     size_t len, next_len = 0, end;
     if (text.ptr[pos] == '\'' && (end = contraction_end(text, pos)) > pos)

@@ -18,10 +18,10 @@ static uint32_t next_random(uint64_t *state) {
 
 // What the patterns tell apart, plus neighbours in other scripts.
 static const uint32_t ALPHABET[] = {
-    ' ',  ' ',  ' ',   '\n',  '\r',   '\t',   '\'',   '\'',   's',    't',    'r',     'e',
-    'v',  'm',  'l',   'd',   'S',    'L',    'x',    'Z',    '0',    '7',    '.',     ',',
-    '-',  '/',  '_',   0xa0,  0xb2,   0xe9,   0x17f,  0x300,  0x3b1,  0x660,  0x2028,  0x3000,
-    0x4e2d, 0x200d, 0x1f44d, 0x10ffff, 0x85, 0x1d7ce,
+    ' ',   ' ',    ' ',    '\n',   '\r',   '\t',    '\'',     '\'', 's',     't',   'r',
+    'e',   'v',    'm',    'l',    'd',    'S',     'L',      'x',  'Z',     '0',   '7',
+    '.',   ',',    '-',    '/',    '_',    0xa0,    0xb2,     0xe9, 0x17f,   0x300, 0x3b1,
+    0x660, 0x2028, 0x3000, 0x4e2d, 0x200d, 0x1f44d, 0x10ffff, 0x85, 0x1d7ce,
 };
 
 static size_t random_text(char *out, size_t count, uint64_t *state) {

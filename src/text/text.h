@@ -14,9 +14,11 @@
 // Immutable after opening; shared by any number of threads.
 typedef struct Tokenizer Tokenizer;
 
-// Opens the tokenizer of a model folder: tokenizer.json, else vocab.txt with tokenizer_config.json.
-// STATUS_NOT_FOUND when there is neither, STATUS_CORRUPT for a broken file (named, with position),
-// STATUS_UNSUPPORTED naming the component that is not implemented.
+// Opens the tokenizer of a model folder: tokenizer.json, else vocab.json with merges.txt (GPT-2 and
+// RoBERTa kinds), else vocab.txt (BERT kind); with tokenizer_config.json, special_tokens_map.json
+// and added_tokens.json where they are. STATUS_NOT_FOUND when there is none, STATUS_CORRUPT for a
+// broken file (named, with position), STATUS_UNSUPPORTED naming the component that is not
+// implemented.
 Status tokenizer_open(Tokenizer **out, const char *folder, const Log *log, Error *error);
 // From the text of a tokenizer.json. `config` is tokenizer_config.json's text or empty.
 Status tokenizer_open_json(Tokenizer **out, StrView json, StrView config, Error *error);
@@ -24,19 +26,19 @@ void tokenizer_close(Tokenizer *tokenizer);
 
 // Bits of Encoding.flags.
 enum {
-    TOKEN_IS_SPECIAL = 1,      // put there by the post-processor
-    TOKEN_CONTINUES_WORD = 2,  // same word as the token before it
+    TOKEN_IS_SPECIAL = 1,     // put there by the post-processor
+    TOKEN_CONTINUES_WORD = 2, // same word as the token before it
 };
 
 // One sequence ready for a model. All arrays have `len` entries.
 typedef struct Encoding {
     size_t len;
     int32_t *ids;
-    int32_t *type_ids;   // 0 or 1
-    int8_t *sequence;    // 0 = first text, 1 = second text, -1 = special
-    uint32_t *start;     // code points in the text it came from; 0,0 for special tokens
-    uint32_t *end;       // exclusive
-    uint32_t *word;      // index of the pre-tokenized word in its text; UINT32_MAX for special tokens
+    int32_t *type_ids; // 0 or 1
+    int8_t *sequence;  // 0 = first text, 1 = second text, -1 = special
+    uint32_t *start;   // code points in the text it came from; 0,0 for special tokens
+    uint32_t *end;     // exclusive
+    uint32_t *word;    // index of the pre-tokenized word in its text; UINT32_MAX for special tokens
     uint8_t *flags;
 } Encoding;
 
@@ -61,7 +63,8 @@ typedef struct EncodingList {
 } EncodingList;
 
 // Encodes `text`, or the pair (`text`, `pair`) when pair.ptr is not NULL. Invalid UTF-8 counts as
-// U+FFFD. STATUS_INVALID when max_length leaves no room for the special tokens or stride is too large.
+// U+FFFD. STATUS_INVALID when max_length leaves no room for the special tokens or stride is too
+// large.
 Status tokenizer_encode(EncodingList *out, const Tokenizer *tokenizer, StrView text, StrView pair,
                         const EncodeOptions *options, Error *error);
 void encoding_list_free(EncodingList *list);

@@ -1,5 +1,6 @@
-// A tokenizer.json, or a vocab.txt with its config, becomes a Tokenizer; and the small questions one can
-// ask it. The order matters: added tokens need the model's ids, their patterns need the normalizer.
+// A tokenizer.json, or a vocab.txt with its config, becomes a Tokenizer; and the small questions
+// one can ask it. The order matters: added tokens need the model's ids, their patterns need the
+// normalizer.
 #include "text/pipeline.h"
 
 #include "base/file.h"
@@ -143,8 +144,9 @@ static void guess_roles(Tokenizer *tokenizer) {
         int role;
         const char *text;
     } usual[] = {
-        {0, "[MASK]"}, {0, "<mask>"}, {1, "[PAD]"}, {1, "<pad>"}, {2, "[CLS]"}, {3, "[SEP]"},
-        {4, "[UNK]"},  {4, "<unk>"},  {5, "<s>"},   {6, "</s>"},
+        {0, "[MASK]"}, {0, "<mask>"}, {1, "[PAD]"},         {1, "<pad>"},
+        {2, "[CLS]"},  {3, "[SEP]"},  {4, "[UNK]"},         {4, "<unk>"},
+        {5, "<s>"},    {6, "</s>"},   {5, "<|endoftext|>"}, {6, "<|endoftext|>"},
     };
     for (size_t i = 0; i < sizeof usual / sizeof usual[0]; i++)
         if (tokenizer->roles[usual[i].role] < 0)
@@ -229,34 +231,44 @@ static Status open_file(Tokenizer **out, const char *path, StrView map, StrView 
                         Error *error) {
     FileMap file;
     TRY(file_map(&file, path, error));
-    Status status =
-        open_json(out, sv_n((const char *)file.data, file.size), map, config, error);
+    Status status = open_json(out, sv_n((const char *)file.data, file.size), map, config, error);
     file_unmap(&file);
     return status == STATUS_OK ? status : error_prefix(error, status, "%s", path);
+}
+
+// Opens what a folder without tokenizer.json stands for.
+static Status open_rebuilt(Tokenizer **out, const char *folder, const char *vocab, StrView map,
+                           StrView config, Error *error) {
+    Buf json = BUF_INIT(PIPELINE_MAX_FILE);
+    Status status = vocab ? rebuild_from_vocab_txt(&json, vocab, config, error)
+                          : rebuild_from_merges(&json, folder, map, config, error);
+    if (status == STATUS_OK)
+        status = open_json(out, sv_n(json.ptr, json.len), map, config, error);
+    buf_free(&json);
+    return status == STATUS_OK ? status : error_prefix(error, status, "%s", vocab ? vocab : folder);
 }
 
 static Status open_folder(Tokenizer **out, const char *folder, StrView map, StrView config,
                           Error *error) {
     Status status;
     char *json = path_join(folder, "tokenizer.json"), *vocab = path_join(folder, "vocab.txt");
-    Buf rebuilt = BUF_INIT(PIPELINE_MAX_FILE);
-    if (!json || !vocab) {
+    char *pairs = path_join(folder, "vocab.json"), *merges = path_join(folder, "merges.txt");
+    if (!json || !vocab || !pairs || !merges)
         status = error_out_of_memory(error, strlen(folder));
-    } else if (file_is_regular(json)) {
+    else if (file_is_regular(json))
         status = open_file(out, json, map, config, error);
-    } else if (file_is_regular(vocab)) {
-        status = rebuild_from_vocab_txt(&rebuilt, vocab, config, error);
-        if (status == STATUS_OK)
-            status = open_json(out, sv_n(rebuilt.ptr, rebuilt.len), map, config, error);
-        if (status != STATUS_OK)
-            error_prefix(error, status, "%s", vocab);
-    } else {
-        status = error_set(error, STATUS_NOT_FOUND,
-                           "no tokenizer.json and no vocab.txt in folder '%s'", folder);
-    }
+    else if (file_is_regular(pairs) && file_is_regular(merges))
+        status = open_rebuilt(out, folder, NULL, map, config, error);
+    else if (file_is_regular(vocab))
+        status = open_rebuilt(out, folder, vocab, map, config, error);
+    else
+        status =
+            error_set(error, STATUS_NOT_FOUND,
+                      "no tokenizer.json, vocab.txt or vocab.json with merges.txt in '%s'", folder);
     mem_free(json);
     mem_free(vocab);
-    buf_free(&rebuilt);
+    mem_free(pairs);
+    mem_free(merges);
     return status;
 }
 
@@ -286,8 +298,7 @@ size_t tokenizer_vocab_size(const Tokenizer *tokenizer) {
 
 int32_t tokenizer_token_id(const Tokenizer *tokenizer, StrView token) {
     int32_t index = vocab_id(&tokenizer->added.contents, token);
-    return index >= 0 ? tokenizer->added.items[index].id
-                      : vocab_id(&tokenizer->model.vocab, token);
+    return index >= 0 ? tokenizer->added.items[index].id : vocab_id(&tokenizer->model.vocab, token);
 }
 
 StrView tokenizer_token(const Tokenizer *tokenizer, int32_t id) {

@@ -1,5 +1,5 @@
-// Replays test/golden/text (what the tokenizers library answered) and checks what a file or a caller
-// may do wrong.
+// Replays test/golden/text (what the tokenizers library answered) and checks what a file or a
+// caller may do wrong.
 #include "text/pipeline.h"
 
 #include "base/file.h"
@@ -18,7 +18,7 @@ static const EncodeOptions PLAIN = {.add_special_tokens = true};
 
 // A tokenizer over a handful of words, in the form of MiniLM's file.
 #define SMALL_VOCAB                                                                                \
-    "\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"[MASK]\":4,\"hello\":5,\"world\":6,"            \
+    "\"[PAD]\":0,\"[UNK]\":1,\"[CLS]\":2,\"[SEP]\":3,\"[MASK]\":4,\"hello\":5,\"world\":6,"        \
     "\"##s\":7,\",\":8,\"un\":9,\"##aff\":10,\"##able\":11"
 static const char SMALL[] =
     "{\"version\":\"1.0\",\"truncation\":{\"max_length\":1},\"padding\":null,\"added_tokens\":["
@@ -62,8 +62,8 @@ static void assert_numbers(const JsonValue *expected, const char *what, const ch
 }
 
 static void assert_window(const JsonValue *expected, const Encoding *encoding, const char *text) {
-    static const char *const names[] = {"ids", "type ids", "offsets", "words", "specials",
-                                        "sequences"};
+    static const char *const names[] = {"ids",   "type ids", "offsets",
+                                        "words", "specials", "sequences"};
     int64_t *values = mem_alloc(2 * (encoding->len + 1) * sizeof *values);
     assert_non_null(values);
     for (size_t part = 0; part < 6; part++) {
@@ -245,9 +245,9 @@ static void real_model_gives_known_ids(void **state) {
     Tokenizer *tokenizer;
     EncodingList list;
     assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL), STATUS_OK);
-    assert_int_equal(tokenizer_encode(&list, tokenizer, SV("Hello, World!"), (StrView){NULL, 0},
-                                      &PLAIN, NULL),
-                     STATUS_OK);
+    assert_int_equal(
+        tokenizer_encode(&list, tokenizer, SV("Hello, World!"), (StrView){NULL, 0}, &PLAIN, NULL),
+        STATUS_OK);
     assert_ids(&list.items[0], (const int32_t[]){101, 7592, 1010, 2088, 999, 102}, 6);
     assert_int_equal(tokenizer_special_id(tokenizer, "mask_token"), 103);
     assert_int_equal(tokenizer_max_length(tokenizer), 512);
@@ -378,11 +378,11 @@ static void long_words_take_linear_time(void **state) {
         json_write_value(&writer, json_get(json_root(doc), "tokenizer"));
         Tokenizer *tokenizer;
         EncodingList list;
-        assert_int_equal(
-            tokenizer_open_json(&tokenizer, sv_n(json.ptr, json.len), SV(""), NULL), STATUS_OK);
-        assert_int_equal(tokenizer_encode(&list, tokenizer, sv_n(text, LEN), (StrView){NULL, 0},
-                                          &PLAIN, NULL),
+        assert_int_equal(tokenizer_open_json(&tokenizer, sv_n(json.ptr, json.len), SV(""), NULL),
                          STATUS_OK);
+        assert_int_equal(
+            tokenizer_encode(&list, tokenizer, sv_n(text, LEN), (StrView){NULL, 0}, &PLAIN, NULL),
+            STATUS_OK);
         assert_true(list.items[0].len >= 1);
         encoding_list_free(&list);
         tokenizer_close(tokenizer);
@@ -483,9 +483,9 @@ static void vocab_txt_becomes_a_bert_tokenizer(void **state) {
     write_file(folder, "tokenizer_config.json",
                "{\"do_lower_case\": false, \"model_max_length\": 1e30}");
     assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_OK);
-    assert_int_equal(tokenizer_encode(&list, tokenizer, SV("Hellos \xc3\xa9"), SV("hello"), &PLAIN,
-                                      NULL),
-                     STATUS_OK);
+    assert_int_equal(
+        tokenizer_encode(&list, tokenizer, SV("Hellos \xc3\xa9"), SV("hello"), &PLAIN, NULL),
+        STATUS_OK);
     assert_ids(&list.items[0], (const int32_t[]){2, 5, 7, 8, 3, 6, 3}, 7);
     assert_int_equal(tokenizer_max_length(tokenizer), 0);
     encoding_list_free(&list);
@@ -502,6 +502,50 @@ static void vocab_txt_becomes_a_bert_tokenizer(void **state) {
     rmdir(folder);
 }
 
+// RoBERTa without a config, then GPT-2's relative that starts with a token.
+static void vocab_and_merges_become_a_byte_level_tokenizer(void **state) {
+    (void)state;
+    char folder[] = "/tmp/gpux_text_XXXXXX";
+    assert_non_null(mkdtemp(folder));
+    write_file(folder, "vocab.json",
+               "{\"<s>\":0,\"</s>\":1,\"<mask>\":2,\"a\":3,\"b\":4,\"\\u0120\":5,\"ab\":6,"
+               "\"\\u0120ab\":7}");
+    write_file(folder, "merges.txt", "#version: 0.2\na b\n\xc4\xa0 ab\n");
+    write_file(folder, "added_tokens.json", "{\"<y>\": 9, \"<x>\": 8}");
+    Tokenizer *tokenizer;
+    EncodingList list;
+    Error error;
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_OK);
+    assert_int_equal(
+        tokenizer_encode(&list, tokenizer, SV("ab ab <mask><y>"), SV("a"), &PLAIN, NULL),
+        STATUS_OK);
+    assert_ids(&list.items[0], (const int32_t[]){0, 6, 7, 2, 9, 1, 1, 3, 1}, 9);
+    assert_int_equal(list.items[0].start[2], 3);
+    encoding_list_free(&list);
+    tokenizer_close(tokenizer);
+    write_file(folder, "tokenizer_config.json",
+               "{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_bos_token\": true, \"bos_token\": "
+               "\"</s>\"}");
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_OK);
+    assert_int_equal(tokenizer_encode(&list, tokenizer, SV("ab"), SV("b"), &PLAIN, NULL),
+                     STATUS_OK);
+    assert_ids(&list.items[0], (const int32_t[]){1, 6, 1, 4}, 4);
+    assert_int_equal(list.items[0].type_ids[2], 1);
+    encoding_list_free(&list);
+    tokenizer_close(tokenizer);
+    write_file(folder, "tokenizer_config.json", "{\"tokenizer_class\": \"OddTokenizer\"}");
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_UNSUPPORTED);
+    assert_non_null(strstr(error.message, "OddTokenizer"));
+    const char *const names[] = {"vocab.json", "merges.txt", "added_tokens.json",
+                                 "tokenizer_config.json"};
+    for (size_t i = 0; i < 4; i++) {
+        char *path = path_join(folder, names[i]);
+        unlink(path);
+        mem_free(path);
+    }
+    rmdir(folder);
+}
+
 // ---- Memory ----
 
 // Opens, encodes and decodes; any failure must be an error that leaves nothing behind.
@@ -509,18 +553,16 @@ static Status live_once(StrView json) {
     Tokenizer *tokenizer = NULL;
     EncodingList list = {.count = 0};
     Buf text = BUF_INIT(1 << 20);
-    EncodeOptions options = {.add_special_tokens = true,
-                             .max_length = 12,
-                             .stride = 1,
-                             .return_windows = true};
+    EncodeOptions options = {
+        .add_special_tokens = true, .max_length = 12, .stride = 1, .return_windows = true};
     Status status = tokenizer_open_json(&tokenizer, json, SV("{\"pad_token\":\"x\"}"), NULL);
     if (status == STATUS_OK)
         status = tokenizer_encode(&list, tokenizer,
                                   SV("Hello\xff w\xc3\xb6rlds, e\xcc\x81 unaffable <mask> x"),
                                   SV("second text"), &options, NULL);
     if (status == STATUS_OK)
-        status = tokenizer_decode(&text, tokenizer, list.items[0].ids, list.items[0].len, true,
-                                  NULL);
+        status =
+            tokenizer_decode(&text, tokenizer, list.items[0].ids, list.items[0].len, true, NULL);
     encoding_list_free(&list);
     tokenizer_close(tokenizer);
     buf_free(&text);
@@ -571,6 +613,7 @@ int main(void) {
         cmocka_unit_test(broken_files_give_one_clear_error),
         cmocka_unit_test(unknown_words_need_an_unknown_token),
         cmocka_unit_test(vocab_txt_becomes_a_bert_tokenizer),
+        cmocka_unit_test(vocab_and_merges_become_a_byte_level_tokenizer),
         cmocka_unit_test(every_failed_allocation_is_an_error),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

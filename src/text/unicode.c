@@ -1,8 +1,10 @@
-// Code point classes from generated ranges; utf8proc, whose only address this is, supplies the mappings.
+// Code point classes from generated ranges; utf8proc, whose only address this is, supplies the
+// mappings.
 //
-// Unicode promises that a decomposition, composition or combining class never changes once assigned.
-// So the library's older tables are utf8proc's, cut down to the code points the library knows: the
-// ranges say which ones, utf8proc says what. Any utf8proc from 2.4 on therefore gives the same answers.
+// Unicode promises that a decomposition, composition or combining class never changes once
+// assigned. So the library's older tables are utf8proc's, cut down to the code points the library
+// knows: the ranges say which ones, utf8proc says what. Any utf8proc from 2.4 on therefore gives
+// the same answers.
 #include "text/unicode.h"
 
 #include "base/memory.h"
@@ -119,8 +121,8 @@ static bool is_uniform(const uint16_t *page) {
     return memcmp(page, page + 1, (PAGE - 1) * sizeof *page) == 0;
 }
 
-// Index of a page with these classes, appended unless an equal uniform one is there; SIZE_MAX when out
-// of memory. Only uniform pages repeat often enough to look for.
+// Index of a page with these classes, appended unless an equal uniform one is there; SIZE_MAX when
+// out of memory. Only uniform pages repeat often enough to look for.
 static size_t find_or_add_page(UnicodeTable *table, const uint16_t *page, size_t *cap) {
     if (is_uniform(page)) {
         for (size_t i = 0; i < table->page_count; i++)
@@ -230,8 +232,8 @@ uint32_t unicode_compose(const UnicodeTable *table, uint32_t first, uint32_t sec
     if (hangul)
         return hangul;
     utf8proc_int32_t pair[3] = {(utf8proc_int32_t)first, (utf8proc_int32_t)second, 0};
-    utf8proc_ssize_t count = utf8proc_normalize_utf32(
-        pair, 2, (utf8proc_option_t)(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
+    utf8proc_ssize_t count =
+        utf8proc_normalize_utf32(pair, 2, (utf8proc_option_t)(UTF8PROC_COMPOSE | UTF8PROC_STABLE));
     if (count != 1 || pair[0] <= 0 || pair[0] >= CODE_POINT_END)
         return 0;
     uint32_t composed = (uint32_t)pair[0];
@@ -329,8 +331,8 @@ static void add_ranges(RangeList *list, const UnicodeRange *ranges, size_t count
         range_list_add(list, ranges[i].first, ranges[i].last);
 }
 
-// Adds the members of the categories whose name starts with `name`. CATEGORY_RUNS leave Cn out: it is
-// what lies between them.
+// Adds the members of the categories whose name starts with `name`. CATEGORY_RUNS leave Cn out: it
+// is what lies between them.
 static bool add_category(RangeList *list, StrView name) {
     bool wanted[COUNT(CATEGORY_NAMES)];
     bool any = false;

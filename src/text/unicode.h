@@ -1,5 +1,6 @@
-// What the tokenizers library thinks of each code point: classes, lower case, normal forms, grapheme
-// clusters. Not general Unicode: the answers are those of one library version (see unicode_tables.inc).
+// What the tokenizers library thinks of each code point: classes, lower case, normal forms,
+// grapheme clusters. Not general Unicode: the answers are those of one library version (see
+// unicode_tables.inc).
 #ifndef GPUX_TEXT_UNICODE_H
 #define GPUX_TEXT_UNICODE_H
 
@@ -74,8 +75,9 @@ typedef struct RangeList {
 void range_list_add(RangeList *list, uint32_t first, uint32_t last);
 // Sorts, joins neighbours and, if asked, turns the list into its complement.
 void range_list_finish(RangeList *list, bool complement);
-// Adds the members of a regular expression class by its short name ("L", "Lu", "Han", "w", "d", "s" …);
-// false when the name is unknown. The engine's \w has a few more members outside a set than in one.
+// Adds the members of a regular expression class by its short name ("L", "Lu", "Han", "w", "d", "s"
+// …); false when the name is unknown. The engine's \w has a few more members outside a set than in
+// one.
 bool range_list_add_class(RangeList *list, StrView name, bool in_set);
 
 #endif

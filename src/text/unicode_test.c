@@ -1,5 +1,5 @@
-// The generated tables and utf8proc fit each other: what the tables call decomposable decomposes, and
-// composing undoes it.
+// The generated tables and utf8proc fit each other: what the tables call decomposable decomposes,
+// and composing undoes it.
 #include "text/unicode.h"
 
 #include "base/memory.h"
@@ -98,7 +98,9 @@ static void clusters_hold_what_belongs_together(void **state) {
         size_t len;
     } cases[] = {
         {SV("ab"), 1},
-        {SV("a\xcc\x81" "b"), 3},
+        {SV("a\xcc\x81"
+            "b"),
+         3},
         {SV("\r\nx"), 2},
         {SV("\xe1\x84\x80\xe1\x85\xa1\xe1\x86\xa8x"), 9},
         {SV("\xf0\x9f\x87\xa9\xf0\x9f\x87\xaa\xf0\x9f\x87\xab"), 8},

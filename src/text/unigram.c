@@ -1,5 +1,6 @@
 // Viterbi over the pieces of the vocabulary, in the library's order of additions and comparisons so
-// that ties and rounding fall the same way. Linear in the text: the trie bounds the pieces per byte.
+// that ties and rounding fall the same way. Linear in the text: the trie bounds the pieces per
+// byte.
 #include "text/pipeline.h"
 
 static const double UNKNOWN_PENALTY = 10.0;

@@ -6,11 +6,11 @@
 
 // A byte trie in breadth-first order: the children of a node lie side by side, sorted by byte.
 typedef struct PrefixTrie {
-    uint8_t *bytes;       // label of the edge that leads to the node, [count]
+    uint8_t *bytes; // label of the edge that leads to the node, [count]
     uint16_t *child_count;
     uint32_t *first_child;
-    int32_t *token;       // id of the token that ends at the node, or -1
-    uint32_t count;       // node 0 is the root
+    int32_t *token;           // id of the token that ends at the node, or -1
+    uint32_t count;           // node 0 is the root
     uint32_t root_child[256]; // 0 = none
 } PrefixTrie;
 

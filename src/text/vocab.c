@@ -1,4 +1,5 @@
-// The vocabulary's storage and its hash index. Bounds: VOCAB_MAX_TOKENS, VOCAB_MAX_ID, probes per text.
+// The vocabulary's storage and its hash index. Bounds: VOCAB_MAX_TOKENS, VOCAB_MAX_ID, probes per
+// text.
 #include "text/vocab.h"
 
 #include "base/memory.h"
@@ -18,7 +19,8 @@ static VocabSlot *find_slot(const Vocab *vocab, const VocabIndex *index, StrView
         if (slot->hash != hash)
             continue;
         const VocabEntry *entry = &vocab->entries[slot->entry_plus_1 - 1];
-        if (sv_equal(sv_n(vocab->bytes + entry->offset + index->skip, entry->len - index->skip), text))
+        if (sv_equal(sv_n(vocab->bytes + entry->offset + index->skip, entry->len - index->skip),
+                     text))
             return slot;
     }
     return NULL;
@@ -119,8 +121,8 @@ Status vocab_add(Vocab *vocab, StrView text, int32_t id, Error *error) {
         return error_out_of_memory(error, vocab->bytes_len + text.len);
     if (text.len > 0)
         memcpy(vocab->bytes + vocab->bytes_len, text.ptr, text.len);
-    vocab->entries[vocab->count] = (VocabEntry){
-        .offset = (uint32_t)vocab->bytes_len, .len = (uint32_t)text.len, .id = id};
+    vocab->entries[vocab->count] =
+        (VocabEntry){.offset = (uint32_t)vocab->bytes_len, .len = (uint32_t)text.len, .id = id};
     vocab->bytes_len += text.len;
     *slot = (VocabSlot){.hash = hash, .entry_plus_1 = ++vocab->count};
     if (text.len > vocab->index.max_len)
@@ -158,7 +160,8 @@ Status vocab_from_json(Vocab *vocab, StrView object, const char *what, Error *er
     if (!json_cursor_take(&cursor, '{'))
         return error_set(error, STATUS_CORRUPT, "%s is not an object", what);
     // The shortest member is `"x":0,`; most are near four times that.
-    TRY(vocab_reserve(vocab, object.len / 24 < VOCAB_MAX_TOKENS ? object.len / 24 : VOCAB_MAX_TOKENS,
+    TRY(vocab_reserve(vocab,
+                      object.len / 24 < VOCAB_MAX_TOKENS ? object.len / 24 : VOCAB_MAX_TOKENS,
                       object.len / 2, error));
     Buf scratch = BUF_INIT(object.len);
     Status status = STATUS_OK;

@@ -1,5 +1,5 @@
-// WordPiece: the longest token first, then the longest continuation, and so on; and WordLevel, which is
-// the same vocabulary without continuations.
+// WordPiece: the longest token first, then the longest continuation, and so on; and WordLevel,
+// which is the same vocabulary without continuations.
 #include "text/pipeline.h"
 
 static Status put_unknown(const Model *model, StrView word, TokenSink *sink, Error *error) {
@@ -93,8 +93,7 @@ Status wordpiece_load(Tokenizer *tokenizer, const JsonScan *model, Error *error)
     Status status = STATUS_OK;
     TRY_DONE(load_vocab(tokenizer, model, error));
     TRY_DONE(model_string(&unknown, &unknown_text, model, "unk_token", "[UNK]", error));
-    TRY_DONE(
-        model_string(&prefix, &prefix_text, model, "continuing_subword_prefix", "##", error));
+    TRY_DONE(model_string(&prefix, &prefix_text, model, "continuing_subword_prefix", "##", error));
     if (max_text.ptr && (!sv_to_i64(&max_chars, max_text) || max_chars < 0))
         TRY_DONE(error_set(error, STATUS_CORRUPT, "max_input_chars_per_word is not a count"));
     // Beyond this, trying all ends of all starts would no longer be linear in practice.

@@ -1,0 +1,38 @@
+// What the files of the front door share: the environment and how texts and errors cross the door.
+#ifndef GPUX_FRONT_H
+#define GPUX_FRONT_H
+
+#include "base/cpu.h"
+#include "base/log.h"
+#include "base/status.h"
+#include "base/str.h"
+#include "gpux.h"
+
+#ifndef GPUX_VERSION
+#error "the build defines GPUX_VERSION"
+#endif
+
+enum { MAX_TEXT_BYTES = 1 << 30, REPORT_INDENT = 2 };
+
+struct gpux_env {
+    CpuInfo cpu;
+    Log log;
+    void (*log_fn)(void *ctx, gpux_log_level level, const char *message);
+    void *log_ctx;
+    char *cache_dir;
+    bool cache_is_default;
+    const char *home;
+};
+
+static inline Error *inner(gpux_error *error) {
+    return (Error *)error;
+}
+
+static inline gpux_status outer(Status status) {
+    return (gpux_status)status;
+}
+
+// Hands a buffer over as a gpux_text, or frees it on failure.
+gpux_status give_text(gpux_text *out, Buf *buf, Status status, gpux_error *error);
+
+#endif

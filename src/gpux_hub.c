@@ -1,0 +1,199 @@
+// The front door's hub half: pull, cache and questions to the hub, by calling registry/ and store/.
+#include "front.h"
+#include "models/models.h"
+#include "registry/registry.h"
+#include "store/store.h"
+
+#define X(name, value, exit_code)                                                                  \
+    _Static_assert((int)GPUX_FAULT_##name == (int)REGISTRY_FAULT_##name,                           \
+                   "gpux_fault is the table's");
+REGISTRY_FAULT_TABLE(X)
+#undef X
+_Static_assert(sizeof(gpux_pull_event) == sizeof(PullEvent) &&
+                   offsetof(gpux_pull_event, is_from_disk) == offsetof(PullEvent, is_from_disk) &&
+                   offsetof(gpux_pull_event, rate) == offsetof(PullEvent, rate) &&
+                   (int)GPUX_PULL_PUBLISHED == (int)PULL_PUBLISHED,
+               "gpux_pull_event is PullEvent");
+
+int gpux_fault_exit_code(gpux_fault fault) {
+    return registry_exit_code((RegistryFault)fault);
+}
+
+const char *gpux_fault_hint(gpux_fault fault) {
+    return registry_hint((RegistryFault)fault);
+}
+
+static bool converts(void *ctx, const char *model_type) {
+    (void)ctx;
+    return models_supports_type(model_type);
+}
+
+static Status open_registry(Registry **out, gpux_env *env, const gpux_hub_options *hub,
+                            Error *error) {
+    RegistryOptions options = {.cache_dir = env->cache_dir,
+                               .home = env->home,
+                               .token = hub ? hub->token : NULL,
+                               .version = GPUX_VERSION,
+                               .is_offline = hub ? hub->offline : false,
+                               .log = &env->log,
+                               .supports = converts};
+    return registry_open(out, &options, error);
+}
+
+// Closes the registry and passes report and fault on.
+static gpux_status close_call(Registry *registry, gpux_text *report, Buf *buf, gpux_fault *fault,
+                              RegistryFault found, Status status, gpux_error *error) {
+    registry_close(registry);
+    if (fault)
+        *fault = (gpux_fault)found;
+    return give_text(report, buf, status, error);
+}
+
+// A registry that cannot be opened is a fault of this machine's settings.
+static gpux_status open_failed(gpux_fault *fault, Status status) {
+    if (fault)
+        *fault = GPUX_FAULT_LOCAL;
+    return outer(status);
+}
+
+typedef struct PullContext {
+    gpux_env *env;
+    const gpux_pull_options *options;
+} PullContext;
+
+static bool pass_progress(void *ctx, const PullEvent *event) {
+    const gpux_pull_options *options = ((const PullContext *)ctx)->options;
+    return !options->progress ||
+           options->progress(options->progress_ctx, (const gpux_pull_event *)event);
+}
+
+static Status convert_pulled(void *ctx, const char *folder, const PullFacts *facts, Error *error) {
+    const PullContext *pull = ctx;
+    (void)facts;
+    Buf report = BUF_INIT(MAX_TEXT_BYTES);
+    ConvertOptions options = {
+        .task = pull->options->task, .opset = pull->options->opset, .log = &pull->env->log};
+    Status status = store_convert(&report, folder, &options, error);
+    buf_free(&report);
+    return status;
+}
+
+gpux_status gpux_pull(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                      const gpux_pull_options *options, gpux_error *error) {
+    Registry *registry;
+    RegistryFault found = REGISTRY_FAULT_NONE;
+    Status status = open_registry(&registry, env, &options->hub, inner(error));
+    if (status != STATUS_OK)
+        return open_failed(fault, status);
+    PullContext context = {env, options};
+    PullOptions pull = {.model = options->model,
+                        .registry = options->registry,
+                        .revision = options->revision,
+                        .format = options->format,
+                        .jobs = options->jobs,
+                        .force = options->force,
+                        .all_files = options->all_files,
+                        .progress = pass_progress,
+                        .progress_ctx = &context,
+                        .finish = options->no_convert ? NULL : convert_pulled,
+                        .finish_ctx = &context};
+    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
+    status = registry_pull(&buf, &found, registry, &pull, inner(error));
+    return close_call(registry, report, &buf, fault, found, status, error);
+}
+
+gpux_status gpux_list(gpux_text *report, gpux_env *env, const char *only, gpux_error *error) {
+    Registry *registry;
+    Status status = open_registry(&registry, env, NULL, inner(error));
+    if (status != STATUS_OK)
+        return outer(status);
+    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
+    status = registry_list(&buf, registry, only, inner(error));
+    return close_call(registry, report, &buf, NULL, REGISTRY_FAULT_NONE, status, error);
+}
+
+gpux_status gpux_remove(gpux_text *report, gpux_fault *fault, gpux_env *env, const char *model,
+                        const char *revision, bool force, gpux_error *error) {
+    Registry *registry;
+    RegistryFault found = REGISTRY_FAULT_NONE;
+    Status status = open_registry(&registry, env, NULL, inner(error));
+    if (status != STATUS_OK)
+        return open_failed(fault, status);
+    RemoveOptions options = {
+        .model = model, .revision = revision, .all = model == NULL, .force = force};
+    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
+    status = registry_remove(&buf, &found, registry, &options, inner(error));
+    return close_call(registry, report, &buf, fault, found, status, error);
+}
+
+gpux_status gpux_prune(gpux_text *report, gpux_fault *fault, gpux_env *env, gpux_error *error) {
+    Registry *registry;
+    RegistryFault found = REGISTRY_FAULT_NONE;
+    Status status = open_registry(&registry, env, NULL, inner(error));
+    if (status != STATUS_OK)
+        return open_failed(fault, status);
+    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
+    status = registry_prune(&buf, &found, registry, REGISTRY_PRUNE_AGE_S, inner(error));
+    return close_call(registry, report, &buf, fault, found, status, error);
+}
+
+gpux_status gpux_hub_info(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                          const gpux_hub_options *hub, const char *model, const char *revision,
+                          gpux_error *error) {
+    Registry *registry;
+    RegistryFault found = REGISTRY_FAULT_NONE;
+    Status status = open_registry(&registry, env, hub, inner(error));
+    if (status != STATUS_OK)
+        return open_failed(fault, status);
+    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
+    status = registry_info(&buf, &found, registry, model, revision, inner(error));
+    return close_call(registry, report, &buf, fault, found, status, error);
+}
+
+gpux_status gpux_hub_search(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                            const gpux_hub_options *hub, const char *query, const char *task,
+                            const char *sort, int limit, gpux_error *error) {
+    Registry *registry;
+    RegistryFault found = REGISTRY_FAULT_NONE;
+    Status status = open_registry(&registry, env, hub, inner(error));
+    if (status != STATUS_OK)
+        return open_failed(fault, status);
+    SearchOptions options = {.query = query, .task = task, .sort = sort, .limit = limit};
+    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
+    status = registry_search(&buf, &found, registry, &options, inner(error));
+    return close_call(registry, report, &buf, fault, found, status, error);
+}
+
+gpux_status gpux_hub_login(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                           const gpux_hub_options *hub, const char *token, gpux_error *error) {
+    Registry *registry;
+    RegistryFault found = REGISTRY_FAULT_NONE;
+    Status status = open_registry(&registry, env, hub, inner(error));
+    if (status != STATUS_OK)
+        return open_failed(fault, status);
+    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
+    status = registry_login(&buf, &found, registry, token, inner(error));
+    return close_call(registry, report, &buf, fault, found, status, error);
+}
+
+gpux_status gpux_hub_logout(gpux_text *report, gpux_fault *fault, gpux_env *env,
+                            gpux_error *error) {
+    Registry *registry;
+    RegistryFault found = REGISTRY_FAULT_NONE;
+    Status status = open_registry(&registry, env, NULL, inner(error));
+    if (status != STATUS_OK)
+        return open_failed(fault, status);
+    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
+    status = registry_logout(&buf, &found, registry, inner(error));
+    return close_call(registry, report, &buf, fault, found, status, error);
+}
+
+gpux_status gpux_hub_names(gpux_text *report, gpux_env *env, gpux_error *error) {
+    Registry *registry;
+    Status status = open_registry(&registry, env, NULL, inner(error));
+    if (status != STATUS_OK)
+        return outer(status);
+    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
+    status = registry_names(&buf, registry, inner(error));
+    return close_call(registry, report, &buf, NULL, REGISTRY_FAULT_NONE, status, error);
+}
