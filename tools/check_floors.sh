@@ -23,7 +23,7 @@ store        3  store/store.h
 providers    3  providers/provider.h
 engine       4  engine/engine.h
 tasks        5  tasks/tasks.h
-gpux         6  gpux.h
+front        6  gpux.h
 app/bench    0  *
 app/ui       0  *
 app/server   0  *
@@ -33,9 +33,9 @@ app/cli      1  *
 # What only some rooms may see: room, the paths that may (prefixes), besides the room itself.
 export GUESTS='
 kernels      providers/cpu/
-providers    engine/ gpux.c
-models       store/ engine/ gpux.c
-checkpoint   models/ store/ engine/ gpux.c
+providers    engine/ front/
+models       store/ engine/ front/
+checkpoint   models/ store/ engine/ front/
 '
 
 # What a room may see at most, besides itself and base/.
@@ -83,11 +83,11 @@ function complain(line, rule, text) {
 function starts(text, prefix) {
     return substr(text, 1, length(prefix)) == prefix
 }
-# "graph/passes/x.c" -> "graph", "gpux.c" -> "gpux", "app/cli/x.c" -> "app/cli"
+# "graph/passes/x.c" -> "graph", "gpux.h" -> "front", "app/cli/x.c" -> "app/cli"
 function room_of(path,   parts, n) {
     n = split(path, parts, "/")
     if (n == 1)
-        return path ~ /^gpux(_test)?\.[ch]$/ ? "gpux" : path
+        return path == "gpux.h" ? "front" : path
     return parts[1] == "app" && n > 2 ? parts[1] "/" parts[2] : parts[1]
 }
 # The second folder: "kernels/gemm/gemm.c" -> "gemm", "kernels/kernels.c" -> ""

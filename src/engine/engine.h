@@ -24,7 +24,7 @@ typedef struct EngineOptions {
     const CpuInfo *cpu;
     const Log *log;
     const char *provider;  // name or alias; NULL or "auto" = choose
-    const char *precision; // "fp32" or "auto"; NULL = auto
+    const char *precision; // "fp32", "bf16", "int8" or "auto"; NULL = auto
     int threads;           // while loading; 0 = all this process may use
 } EngineOptions;
 
@@ -44,9 +44,10 @@ Status engine_check_provider(const char *name, Error *error);
 Status model_load(Model **out, const char *onnx_path, const EngineOptions *options, Error *error);
 void model_free(Model *model);
 
-const char *model_provider(const Model *model); // "CPUExecutionProvider"
-const char *model_isa(const Model *model);      // "avx512"
-size_t model_memory_bytes(const Model *model);  // of prepared weights
+const char *model_provider(const Model *model);  // "CPUExecutionProvider"
+const char *model_isa(const Model *model);       // "avx512"
+const char *model_precision(const Model *model); // "fp32", "bf16", "int8"
+size_t model_memory_bytes(const Model *model);   // of prepared weights
 uint64_t model_parameters(const Model *model);
 // Longest row of tokens that fits the position table; 0 = unlimited.
 size_t model_max_tokens(const Model *model);

@@ -26,12 +26,21 @@ static Status choose_provider(const EngineOptions *options, const Provider **out
     return STATUS_OK;
 }
 
-static Status check_precision(const char *precision, Error *error) {
-    if (!precision || strcmp(precision, "auto") == 0 || strcmp(precision, "fp32") == 0)
+// The precision a user named; "auto" is fp32 until a build has measured this model on this CPU.
+static Status choose_precision(const char *name, const char **out, Error *error) {
+    static const char *const names[] = {"fp32", "bf16", "int8"};
+    *out = names[0];
+    if (!name || strcmp(name, "auto") == 0)
         return STATUS_OK;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (strcmp(name, names[i]) == 0) {
+            *out = names[i];
+            return STATUS_OK;
+        }
     return error_set(error, STATUS_UNSUPPORTED,
-                     "Precision '%s' is not available on CPUExecutionProvider; use fp32",
-                     precision);
+                     "Precision '%s' is not available on CPUExecutionProvider; use fp32, bf16 or "
+                     "int8",
+                     name);
 }
 
 // Every node must run here; the first that cannot is named.
@@ -127,6 +136,8 @@ static Status load(Model *model, const char *path, const EngineOptions *options,
     count_parameters(model, graph);
     TRY(graph_run_passes(graph, NULL, NULL, error));
     TRY(check_support(model, graph, error));
+    if (strcmp(model->precision, "fp32") != 0)
+        TRY(graph_assign_precision(graph, model->precision, error));
     TRY(describe_ports(model, graph, error));
     describe_tokens(model, graph);
     CompileOptions compile = {.cpu = &model->cpu,
@@ -139,13 +150,15 @@ static Status load(Model *model, const char *path, const EngineOptions *options,
 
 Status model_load(Model **out, const char *onnx_path, const EngineOptions *options, Error *error) {
     const Provider *provider;
+    const char *precision;
     TRY(choose_provider(options, &provider, error));
-    TRY(check_precision(options->precision, error));
+    TRY(choose_precision(options->precision, &precision, error));
     Model *model = mem_alloc_zero(1, sizeof *model);
     if (!model)
         return error_out_of_memory(error, sizeof *model);
     model->cpu = *options->cpu;
     model->provider = provider;
+    model->precision = precision;
     ThreadPool *pool = NULL;
     Status status =
         pool_new(&pool, options->threads > 0 ? options->threads : model->cpu.threads, error);

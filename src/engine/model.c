@@ -20,6 +20,10 @@ const char *model_isa(const Model *model) {
     return model->provider->isa(model->compiled);
 }
 
+const char *model_precision(const Model *model) {
+    return model->precision;
+}
+
 size_t model_memory_bytes(const Model *model) {
     return model->provider->memory_bytes(model->compiled);
 }

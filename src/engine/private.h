@@ -17,6 +17,7 @@ struct Model {
     OnnxModel *onnx; // graph and mappings; embedding tables are read in place
     const Provider *provider;
     Compiled *compiled;
+    const char *precision; // "fp32", "bf16", "int8"
     PositionRule position_rule;
     int32_t pad_id;
     size_t max_tokens, vocab_rows;

@@ -36,8 +36,9 @@ static void write_provider_info(JsonWriter *writer, const ProviderEntry *entry,
     json_write_cstr(writer, probe.device);
     json_key(writer, "precisions");
     json_begin_flat_array(writer);
-    if (probe.is_available)
-        json_write_cstr(writer, "fp32");
+    static const char *const precisions[] = {"fp32", "bf16", "int8"};
+    for (size_t i = 0; probe.is_available && i < sizeof precisions / sizeof precisions[0]; i++)
+        json_write_cstr(writer, precisions[i]);
     json_end_array(writer);
     json_key(writer, "reason");
     json_write_cstr(writer, probe.reason);

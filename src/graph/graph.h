@@ -1,9 +1,9 @@
 // The door of graph/: what to compute. Nodes and values in arrays, referred to by id.
 //
 // Invariants, checked by graph_verify after every pass: nodes are in topological order; every value
-// has at most one producer; ids are in range; names of values are unique; op arity is as in ops.def.
-// A Graph owns its arena; constant data is borrowed from mappings that must outlive it, or lies in
-// the arena. Not thread-safe while being changed; read-only afterwards.
+// has at most one producer; ids are in range; names of values are unique; op arity is as in
+// ops.def. A Graph owns its arena; constant data is borrowed from mappings that must outlive it, or
+// lies in the arena. Not thread-safe while being changed; read-only afterwards.
 #ifndef GPUX_GRAPH_GRAPH_H
 #define GPUX_GRAPH_GRAPH_H
 
@@ -57,8 +57,8 @@ typedef struct Value {
     int rank;
     Dim dims[TENSOR_MAX_RANK];
     NodeId producer; // NO_NODE unless VALUE_NODE
-    // Constants: little-endian row-major bytes, possibly unaligned. data may be NULL in a graph that
-    // is only written, when file says where the bytes are.
+    // Constants: little-endian row-major bytes, possibly unaligned. data may be NULL in a graph
+    // that is only written, when file says where the bytes are.
     const void *data;
     size_t data_size;
     const char *file; // external data: file name inside the model's folder; NULL = stored inline
@@ -122,14 +122,17 @@ Status graph_new(Graph **out, Error *error);
 void graph_free(Graph *graph);
 
 // ---- Building. Strings and arrays are copied into the arena. When memory runs out these return
-// NO_VALUE / NO_NODE, note it in graph->failed, and later calls do nothing: check graph_status once.
+// NO_VALUE / NO_NODE, note it in graph->failed, and later calls do nothing: check graph_status
+// once.
 Status graph_status(const Graph *graph, Error *error);
 ValueId graph_add_input(Graph *graph, const char *name, DType dtype, const Dim *dims, int rank);
 // A constant whose bytes lie outside (file may be NULL when data is borrowed memory).
-ValueId graph_add_constant(Graph *graph, const char *name, DType dtype, const int64_t *shape, int rank,
-                           const void *data, size_t size, const char *file, uint64_t offset);
+ValueId graph_add_constant(Graph *graph, const char *name, DType dtype, const int64_t *shape,
+                           int rank, const void *data, size_t size, const char *file,
+                           uint64_t offset);
 // Small constants copied into the arena.
-ValueId graph_add_i64(Graph *graph, const char *name, const int64_t *values, size_t count, int rank);
+ValueId graph_add_i64(Graph *graph, const char *name, const int64_t *values, size_t count,
+                      int rank);
 ValueId graph_add_f32(Graph *graph, const char *name, const float *values, size_t count, int rank);
 // A node with one output named `output`; attributes are added afterwards with node_set_*.
 ValueId graph_add_node(Graph *graph, OpKind op, const ValueId *in, int n_in, const char *output);
@@ -149,7 +152,7 @@ const Attr *node_attr(const Node *node, const char *name); // or NULL
 int64_t node_int(const Node *node, const char *name, int64_t fallback);
 float node_float(const Node *node, const char *name, float fallback);
 StrView node_string(const Node *node, const char *name, StrView fallback);
-Node *graph_producer(const Graph *graph, ValueId value); // NULL for inputs, constants, NO_VALUE
+Node *graph_producer(const Graph *graph, ValueId value);     // NULL for inputs, constants, NO_VALUE
 NodeId graph_producer_id(const Graph *graph, ValueId value); // likewise, or NO_NODE
 ValueId graph_find_value(const Graph *graph, const char *name); // linear search; or NO_VALUE
 // Live nodes that read `value`; graph outputs count as one use each.
@@ -170,8 +173,9 @@ void graph_replace_uses(Graph *graph, ValueId old_value, ValueId new_value);
 // Inserts a node directly before `position` in the order; ids of later nodes shift by one.
 NodeId graph_insert_node(Graph *graph, NodeId position, OpKind op, const ValueId *in, int n_in,
                          const char *const *outputs, int n_out);
-// Sweeps dead nodes and nodes none of whose outputs is used; keeps inputs and outputs. Value ids stay
-// valid; values and constants that nobody uses any more become VALUE_NODE with producer NO_NODE.
+// Sweeps dead nodes and nodes none of whose outputs is used; keeps inputs and outputs. Value ids
+// stay valid; values and constants that nobody uses any more become VALUE_NODE with producer
+// NO_NODE.
 void graph_compact(Graph *graph);
 
 // ---- Checking and printing ----
@@ -179,26 +183,32 @@ void graph_compact(Graph *graph);
 // and op when an op's rule is violated.
 Status graph_infer_shapes(Graph *graph, Error *error);
 Status graph_verify(const Graph *graph, Error *error);
-// Stable text: inputs, constants, then a node a line: `%x: f32[batch, sequence, 384] = MatMul(%a, %b)`
+// Stable text: inputs, constants, then a node a line: `%x: f32[batch, sequence, 384] = MatMul(%a,
+// %b)`
 void graph_dump(Buf *out, const Graph *graph);
 
 // ---- Passes ----
-// Runs the pass list in order, verifying after each. `after` (may be NULL) is called after each pass.
-Status graph_run_passes(Graph *graph, void (*after)(void *ctx, const char *pass, const Graph *graph),
-                        void *ctx, Error *error);
+// Runs the pass list in order, verifying after each. `after` (may be NULL) is called after each
+// pass.
+Status graph_run_passes(Graph *graph,
+                        void (*after)(void *ctx, const char *pass, const Graph *graph), void *ctx,
+                        Error *error);
 // True when the whole graph between inputs and outputs is in ragged form (PACK … UNPACK).
 bool graph_is_ragged(const Graph *graph);
 
+// Sets attr `precision` ("bf16", "int8") on the LINEAR nodes that may run in it; see the pass.
+Status graph_assign_precision(Graph *graph, const char *precision, Error *error);
+
 // ---- Memory plan ----
-// A value's lifetime in steps [first, last] and its size; plan gives offsets so that values that live
-// at the same time never overlap.
+// A value's lifetime in steps [first, last] and its size; plan gives offsets so that values that
+// live at the same time never overlap.
 typedef struct PlanItem {
     size_t size;
     int first, last;
     size_t offset; // out
 } PlanItem;
-// Greedy, biggest first (as Pisarchyk & Lee 2020). Offsets are multiples of `alignment`. Returns the
-// arena's size, or 0 with STATUS in *status on overflow or lack of memory.
+// Greedy, biggest first (as Pisarchyk & Lee 2020). Offsets are multiples of `alignment`. Returns
+// the arena's size, or 0 with STATUS in *status on overflow or lack of memory.
 size_t memory_plan(PlanItem *items, size_t count, size_t alignment, Status *status);
 
 #endif

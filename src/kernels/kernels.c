@@ -2,7 +2,7 @@
 
 #include "base/cpu.h"
 #include "kernels/attention/attention_f32.h"
-#include "kernels/gemm/gemm_f32.h"
+#include "kernels/gemm/gemm_kernels.h"
 #include "kernels/move/move_isa.h"
 #include "kernels/norm/norm_isa.h"
 

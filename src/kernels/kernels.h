@@ -14,6 +14,7 @@
 #include "kernels/move/move.h"
 #include "kernels/norm/norm.h"
 #include "kernels/peak/peak.h"
+#include "kernels/reduced.h"
 
 #include <stdint.h>
 

@@ -425,7 +425,8 @@ static void bad_redirects_are_not_followed(void **state) {
         hub_test_fresh(hub);
         hub_test_say(hub,
                      "{\"cmd\": \"fault\", \"where\": \"hub\", \"path\": \"config\", \"do\": "
-                     "\"status\", \"status\": 302, \"headers\": {\"Location\": \"%s\"}}",
+                     "\"status\", \"status\": 302, \"headers\": {\"Location\": \"%s\"}, "
+                     "\"count\": 99}",
                      TARGETS[i]);
         assert_fault(hub, "org/tiny", REGISTRY_FAULT_NETWORK, "redirects to an address");
     }

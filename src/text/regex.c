@@ -298,16 +298,12 @@ Status regex_matcher_new(RegexMatcher **out, const Regex *regex, Error *error) {
     matcher->regex = regex;
     matcher->data = pcre2_match_data_create_from_pattern(regex->code, regex->general);
     matcher->context = pcre2_match_context_create(regex->general);
-    if (regex->has_jit)
-        matcher->stack = pcre2_jit_stack_create(REGEX_STACK_MIN, REGEX_STACK_MAX, regex->general);
     if (!matcher->data || !matcher->context) {
         regex_matcher_free(matcher);
         *out = NULL;
         return error_out_of_memory(error, sizeof *matcher);
     }
     pcre2_set_match_limit(matcher->context, REGEX_MAX_STEPS);
-    if (matcher->stack)
-        pcre2_jit_stack_assign(matcher->context, NULL, matcher->stack);
     return STATUS_OK;
 }
 
@@ -320,10 +316,27 @@ void regex_matcher_free(RegexMatcher *matcher) {
     mem_free(matcher);
 }
 
+static int match(RegexMatcher *matcher, StrView text, size_t from) {
+    return pcre2_match(matcher->regex->code, (PCRE2_SPTR)(text.ptr ? text.ptr : ""), text.len, from,
+                       PCRE2_NO_UTF_CHECK, matcher->data, matcher->context);
+}
+
+// Compiled patterns start on the thread's stack; the few that need more get their own, once.
+static bool give_stack(RegexMatcher *matcher) {
+    if (matcher->stack)
+        return false;
+    matcher->stack =
+        pcre2_jit_stack_create(REGEX_STACK_MIN, REGEX_STACK_MAX, matcher->regex->general);
+    if (matcher->stack)
+        pcre2_jit_stack_assign(matcher->context, NULL, matcher->stack);
+    return matcher->stack != NULL;
+}
+
 Status regex_find(bool *found, size_t *begin, size_t *end, RegexMatcher *matcher, StrView text,
                   size_t from, Error *error) {
-    int rc = pcre2_match(matcher->regex->code, (PCRE2_SPTR)(text.ptr ? text.ptr : ""), text.len,
-                         from, PCRE2_NO_UTF_CHECK, matcher->data, matcher->context);
+    int rc = match(matcher, text, from);
+    if (rc == PCRE2_ERROR_JIT_STACKLIMIT && give_stack(matcher))
+        rc = match(matcher, text, from);
     *found = rc >= 0;
     if (rc >= 0) {
         const PCRE2_SIZE *bounds = pcre2_get_ovector_pointer(matcher->data);

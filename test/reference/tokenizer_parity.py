@@ -61,7 +61,7 @@ def build():
     sources = [f for room in ("base", "text") for f in sorted(glob.glob(f"{ROOT}/src/{room}/*.c"))
                if not f.endswith("_test.c")]
     out = os.path.join(tempfile.mkdtemp(prefix="parity"), "text.so")
-    flags = ["-std=c17", "-D_GNU_SOURCE", "-O2", "-g", "-shared", "-fPIC", f"-I{ROOT}/src"]
+    flags = ["-std=c17", "-D_GNU_SOURCE", "-O2", "-g", "-shared", "-fPIC", "-fno-semantic-interposition", f"-I{ROOT}/src"]
     subprocess.run([os.environ.get("CC", "cc"), *flags, *sources, "-o", out, "-ljansson", "-lutf8proc",
                     "-lpcre2-8", "-lcrypto", "-lz", "-lpthread", "-lm", "-ldl"], check=True)
     return ctypes.CDLL(out)

@@ -5,7 +5,7 @@
 // on its own row and the sequence only: blocks of keys start at fixed places, and every row of a
 // tile is computed alone. Exponentials are taken to base 2, with log2(e) folded into the scale.
 #include "kernels/attention/attention_f32.h"
-#include "kernels/gemm/gemm_f32.h"
+#include "kernels/gemm/gemm_kernels.h"
 #include "kernels/vec/vec_math.h"
 
 #include <math.h>
@@ -33,12 +33,12 @@ static void pack_block(const Run *run) {
     for (size_t j = 0; j < run->keys; j += gemm->nr) {
         const size_t left = run->keys - j;
         gemm->pack(left < gemm->nr ? left : gemm->nr, call->head_dim, k + j * call->ld_k,
-                   KERNEL_F32, call->ld_k, 1, run->packed_keys + j * call->head_dim);
+                   KERNEL_F32, call->ld_k, 1, run->packed_keys + j * call->head_dim, NULL, NULL);
     }
     for (size_t d = 0; d < call->head_dim; d += gemm->nr) {
         const size_t left = call->head_dim - d;
         gemm->pack(left < gemm->nr ? left : gemm->nr, run->keys, v + d, KERNEL_F32, 1, call->ld_v,
-                   run->packed_values + d * run->parts.block);
+                   run->packed_values + d * run->parts.block, NULL, NULL);
     }
 }
 

@@ -1,14 +1,16 @@
 // Blocking of one product: tiles of rows x panels for the workers, blocks of K for the caches.
 //
 // Nothing here touches a number: how tiles are cut cannot change a bit of the result, because every
-// element stays one chain over K (sums of a K block are stored and taken up again exactly).
+// element stays one chain over K (sums of a K block are stored and taken up again exactly). Depths,
+// strides of A and panels count in words of 4 bytes, whatever the element type.
 #include "kernels/gemm/gemm.h"
 
 enum {
     ROW_RANGE = 144,           // rows of A that one tile keeps in L2 while panels stream past
-    A_BLOCK = ROW_RANGE * 768, // floats of A that stay in L2: rows x a block of K
+    A_BLOCK = ROW_RANGE * 768, // words of A that stay in L2: rows x a block of K
     SUMS_IN_L1 = ROW_RANGE * GEMM_MAX_NR, // floats of sums under work, on the stack
     SUMS = 4 * SUMS_IN_L1,
+    K_UNIT = 16, // words; blocks of K start at multiples
     CACHE_LINE = 64,
     STREAM_AHEAD = 2048, // bytes; how far a panel that nobody fetched is fetched ahead of its use
 };
@@ -30,6 +32,11 @@ static size_t part_start(size_t count, size_t parts, size_t i) {
     return count / parts * i + smaller(i, count % parts);
 }
 
+// Start of block i of `count` things that are cut at multiples of `unit`; the last may be ragged.
+static size_t unit_start(size_t count, size_t unit, size_t parts, size_t i) {
+    return smaller(count, part_start(divide_up(count, unit), parts, i) * unit);
+}
+
 // Time of a product cut like this, in rows x panels times 10. The first panel of a tile is waited
 // for, few rows wait for every panel, and the last tile may start when the others are nearly done.
 static size_t cut_cost(size_t m, size_t panels, size_t threads, Cut cut) {
@@ -44,12 +51,14 @@ static Cut cut_call(const GemmCall *call, int threads) {
     enum { MOST_ROUNDS = 4, MORE_ROW_RANGES = 8 };
     const size_t panels = gemm_panel_count(call->kernel, call->n);
     const size_t fewest = divide_up(call->m, ROW_RANGE);
+    const size_t most =
+        smaller(fewest + MORE_ROW_RANGES, divide_up(call->m, call->kernel->row_unit));
     Cut best = {.rows = fewest, .panels = 1};
     if (threads <= 1)
         return best;
     const size_t workers = (size_t)threads;
     size_t best_cost = cut_cost(call->m, panels, workers, best);
-    for (size_t rows = fewest; rows < fewest + MORE_ROW_RANGES && rows <= call->m; rows++)
+    for (size_t rows = fewest; rows <= most; rows++)
         for (size_t rounds = 1; rounds <= MOST_ROUNDS; rounds++) {
             const size_t wanted = rounds * workers / rows;
             const Cut cut = {rows, wanted < 1 ? 1 : smaller(wanted, panels)};
@@ -69,9 +78,14 @@ size_t gemm_tile_count(const GemmCall *call, int threads) {
     return cut.rows * cut.panels;
 }
 
+// The depth of the product in words.
+static size_t call_words(const GemmCall *call) {
+    return gemm_row_elements(call->kernel, call->k) / call->kernel->per_word;
+}
+
 // Blocks of K are such that a tile's part of A stays in L2.
 static size_t k_block_count(const GemmCall *call, size_t rows) {
-    return call->k ? divide_up(rows * call->k, A_BLOCK) : 1;
+    return call->k ? divide_up(rows * call_words(call), A_BLOCK) : 1;
 }
 
 // What to fetch while computing: the chunk after this one, spread over the work on this one. It
@@ -107,6 +121,7 @@ typedef struct Chunk {
     size_t k, depth, column;
     float *sums;
     bool is_first; // of the tile
+    bool is_last;  // of its panel
 } Chunk;
 
 // Asks for the lines that finishing these rows of one panel will touch.
@@ -128,6 +143,8 @@ static void multiply_chunk(const GemmCall *call, const Strip *strip, const Chunk
     const GemmKernel *kernel = call->kernel;
     const size_t row_blocks = divide_up(strip->rows, kernel->mr);
     const size_t ld_sums = strip->panels * kernel->nr;
+    const size_t lda = call->lda / kernel->per_word;
+    const float *a = (const float *)call->a + strip->row * lda + chunk->k;
     const bool is_streamed = chunk->is_first || row_blocks <= 2;
     Ahead ahead = {.rate = row_blocks < 8 ? GEMM_PREFETCH_QUARTER : GEMM_PREFETCH_EIGHTH};
     if (chunk->next && row_blocks > 2) {
@@ -135,38 +152,37 @@ static void multiply_chunk(const GemmCall *call, const Strip *strip, const Chunk
         ahead.end = ahead.next + chunk->depth * kernel->nr * sizeof(float);
     }
     for (size_t rb = 0; rb < row_blocks; rb++) {
-        const size_t r = part_start(strip->rows, row_blocks, rb);
-        const size_t count = part_start(strip->rows, row_blocks, rb + 1) - r;
+        const size_t r = unit_start(strip->rows, kernel->row_unit, row_blocks, rb);
+        const size_t count = unit_start(strip->rows, kernel->row_unit, row_blocks, rb + 1) - r;
         GemmPrefetch prefetch = {(const char *)chunk->data + STREAM_AHEAD, GEMM_PREFETCH_ALL};
         if (rb > 0 || !is_streamed)
             prefetch = take_ahead(&ahead, chunk->depth);
-        if (chunk->k + chunk->depth == call->k && row_blocks > 2)
+        if (chunk->is_last && row_blocks > 2)
             fetch_result(call, strip->row + r, count, chunk->column);
-        kernel->multiply(count, chunk->depth, call->a + (strip->row + r) * call->lda + chunk->k,
-                         call->lda, chunk->data, chunk->sums + r * ld_sums, ld_sums, chunk->k > 0,
-                         prefetch);
+        kernel->multiply(count, chunk->depth, a + r * lda, lda, chunk->data,
+                         chunk->sums + r * ld_sums, ld_sums, chunk->k > 0, prefetch);
     }
 }
 
 static void multiply_strip(const GemmCall *call, const Strip *strip) {
-    const size_t nr = call->kernel->nr;
+    const size_t nr = call->kernel->nr, words = call_words(call);
     const size_t k_blocks = k_block_count(call, strip->rows);
-    const float *first = (const float *)call->packed + strip->panel * call->k * nr;
+    const float *first = (const float *)call->packed + strip->panel * words * nr;
     for (size_t kb = 0; kb < k_blocks; kb++) {
-        Chunk chunk = {.k = part_start(call->k, k_blocks, kb)};
-        const size_t end = part_start(call->k, k_blocks, kb + 1);
+        Chunk chunk = {.k = unit_start(words, K_UNIT, k_blocks, kb), .is_last = kb + 1 == k_blocks};
+        const size_t end = unit_start(words, K_UNIT, k_blocks, kb + 1);
         chunk.depth = end - chunk.k;
         for (size_t p = 0; p < strip->panels; p++) {
-            chunk.data = first + (p * call->k + chunk.k) * nr;
+            chunk.data = first + (p * words + chunk.k) * nr;
             chunk.sums = strip->sums + p * nr;
             chunk.column = (strip->panel + p) * nr;
             if (p + 1 < strip->panels)
-                chunk.next = chunk.data + call->k * nr;
+                chunk.next = chunk.data + words * nr;
             else if (kb + 1 < k_blocks)
                 chunk.next = first + end * nr;
             else
                 chunk.next = strip->panel + strip->panels < strip->last_panel
-                                 ? first + strip->panels * call->k * nr
+                                 ? first + strip->panels * words * nr
                                  : NULL;
             chunk.is_first = strip->panel == strip->first_panel && kb == 0 && p == 0;
             multiply_chunk(call, strip, &chunk);
@@ -177,14 +193,21 @@ static void multiply_strip(const GemmCall *call, const Strip *strip) {
 static void finish_strip(const GemmCall *call, const Strip *strip) {
     const GemmKernel *kernel = call->kernel;
     const size_t column = strip->panel * kernel->nr;
-    GemmEpilogue epilogue = call->epilogue;
-    if (epilogue.bias)
-        epilogue.bias += column;
-    if (epilogue.residual)
-        epilogue.residual += strip->row * epilogue.ld_residual + column;
+    GemmFinish with = {.epilogue = call->epilogue};
+    if (with.epilogue.bias)
+        with.epilogue.bias += column;
+    if (with.epilogue.residual)
+        with.epilogue.residual += strip->row * with.epilogue.ld_residual + column;
+    if (call->row_scales) {
+        const size_t padded = gemm_panel_count(kernel, call->n) * kernel->nr;
+        const float *scales = (const float *)call->packed + padded * call_words(call);
+        with.row_scales = call->row_scales + strip->row;
+        with.column_scales = scales + column;
+        with.corrections = (const int32_t *)(const void *)(scales + padded) + column;
+    }
     kernel->finish(strip->rows, smaller(strip->panels * kernel->nr, call->n - column), strip->sums,
                    strip->panels * kernel->nr, call->c + strip->row * call->ldc + column, call->ldc,
-                   &epilogue);
+                   &with);
 }
 
 void gemm_run_tile(const GemmCall *call, size_t tile, size_t tiles, int threads) {
@@ -194,15 +217,20 @@ void gemm_run_tile(const GemmCall *call, size_t tile, size_t tiles, int threads)
     const Cut cut = cut_call(call, threads);
     const size_t panels = gemm_panel_count(kernel, call->n);
     const size_t row_range = tile / cut.panels, panel_range = tile % cut.panels;
-    Strip strip = {.row = part_start(call->m, cut.rows, row_range), .sums = sums};
-    strip.rows = part_start(call->m, cut.rows, row_range + 1) - strip.row;
+    const size_t unit = kernel->row_unit;
+    Strip strip = {.row = unit_start(call->m, unit, cut.rows, row_range), .sums = sums};
+    strip.rows = unit_start(call->m, unit, cut.rows, row_range + 1) - strip.row;
     strip.panel = strip.first_panel = part_start(panels, cut.panels, panel_range);
     strip.last_panel = part_start(panels, cut.panels, panel_range + 1);
     const size_t room = k_block_count(call, strip.rows) > 1 ? SUMS : SUMS_IN_L1;
     const size_t widest = room / (strip.rows * kernel->nr);
+    if (kernel->begin)
+        kernel->begin();
     for (; strip.panel < strip.last_panel; strip.panel += strip.panels) {
         strip.panels = smaller(widest, strip.last_panel - strip.panel);
         multiply_strip(call, &strip);
         finish_strip(call, &strip);
     }
+    if (kernel->end)
+        kernel->end();
 }

@@ -33,25 +33,40 @@ typedef struct GemmPrefetch {
     GemmPrefetchRate rate;
 } GemmPrefetch;
 
-// A register tile and its companions. None of the three functions knows of blocking or threads.
+// What finishing needs beside the sums, all pointing at the tile's first row and column.
+typedef struct GemmFinish {
+    GemmEpilogue epilogue;
+    const float *row_scales, *column_scales; // of bytes; else NULL
+    const int32_t *corrections;              // 128 * the sum of the column's weights, for bytes
+} GemmFinish;
+
+// A register tile and its companions. None of the functions knows of blocking or threads.
 typedef struct GemmKernel {
     const char *name; // "gemm_f32_avx512"
     size_t mr, nr;    // register tile; GEMM_MAX_NR and GEMM_MAX_MR bound them
-    // sums[r][0 .. nr) (+)= a[r][0 .. k) * panel for rows <= mr. a: rows at stride lda. panel: [k,
-    // nr]. sums: rows at stride ld_sums; they start from 0 unless `accumulate`.
-    void (*multiply)(size_t rows, size_t k, const float *a, size_t lda, const float *panel,
-                     float *sums, size_t ld_sums, bool accumulate, GemmPrefetch prefetch);
-    // c = activation(sums + bias) + residual for rows x cols; bias and residual already point at
-    // this tile's first column. c may be sums.
-    void (*finish)(size_t rows, size_t cols, const float *sums, size_t ld_sums, float *c,
-                   size_t ldc, const GemmEpilogue *epilogue);
-    // panel[i][j] = element (j, i) of source for j < cols, 0 for cols <= j < nr; element (j, i) is
-    // at source + (j * stride_n + i * stride_k) * element size.
+    size_t per_word;  // elements in a word: 1 for f32, 2 for bf16, 4 for bytes
+    size_t unit;      // rows of A and panels hold a multiple of this many words
+    size_t row_unit;  // rows are best cut at multiples of this
+    // sums[r][0 .. nr) (+)= a[r][0 .. words) * panel for rows <= mr. a: rows of words at stride
+    // lda. panel: [words, nr] words. sums: f32 or i32 at stride ld_sums; they start from 0 unless
+    // `accumulate`.
+    void (*multiply)(size_t rows, size_t words, const void *a, size_t lda, const void *panel,
+                     void *sums, size_t ld_sums, bool accumulate, GemmPrefetch prefetch);
+    // c = activation(sums + bias) + residual for rows x cols, after scaling where there are scales.
+    // c may be sums.
+    void (*finish)(size_t rows, size_t cols, const void *sums, size_t ld_sums, float *c, size_t ldc,
+                   const GemmFinish *with);
+    // Column j < cols of the panel gets elements (j, 0 .. k) of source, at
+    // source + (j * stride_n + i * stride_k) * element size; everything else becomes 0. Bytes also
+    // get scales[j] and corrections[j] for j < nr; the others have NULL there.
     void (*pack)(size_t cols, size_t k, const void *source, KernelType type, size_t stride_n,
-                 size_t stride_k, float *panel);
+                 size_t stride_k, void *panel, float *scales, int32_t *corrections);
+    // Called around the multiplications of a tile on the thread that does them; NULL for nothing.
+    void (*begin)(void);
+    void (*end)(void);
 } GemmKernel;
 
-enum { GEMM_MAX_MR = 16, GEMM_MAX_NR = 32 };
+enum { GEMM_MAX_MR = 32, GEMM_MAX_NR = 32, GEMM_MAX_K_BYTES = 65536 };
 
 // Where weights come from: element (n, k) is at data + (n * stride_n + k * stride_k) * element
 // size, unaligned.
@@ -61,8 +76,11 @@ typedef struct GemmSource {
     size_t stride_n, stride_k;
 } GemmSource;
 
+// Elements that a row of A needs room for: k rounded up to whole units.
+size_t gemm_row_elements(const GemmKernel *kernel, size_t k);
 size_t gemm_panel_count(const GemmKernel *kernel, size_t n); // ceil(n / nr)
-// Bytes of the packed weights, a multiple of 64. Checked: returns 0 on overflow.
+// Bytes of the packed weights, a multiple of 64. Checked: returns 0 on overflow, and for bytes
+// where k > GEMM_MAX_K_BYTES, whose sums could overflow.
 size_t gemm_packed_bytes(const GemmKernel *kernel, size_t n, size_t k);
 // Packs panels first .. first + count - 1 of W; `packed` is the start of the whole block,
 // 64-aligned. Columns past n are zero. Panels may be packed from several threads at once.
@@ -73,8 +91,9 @@ void gemm_pack(const GemmKernel *kernel, void *packed, size_t n, size_t k, const
 typedef struct GemmCall {
     const GemmKernel *kernel;
     size_t m, n, k;
-    const float *a;
-    size_t lda;
+    const void *a; // rows of the kernel's element type, filled up with anything to `unit` words
+    size_t lda;    // elements, a multiple of per_word
+    const float *row_scales; // [m] for bytes, else NULL
     const void *packed;
     float *c;
     size_t ldc;

@@ -4,32 +4,28 @@
 
 #define GEMM_MR 6
 #define GEMM_NV 2
-#include "kernels/gemm/gemm_tmpl.h"
+#include "kernels/gemm/gemm_ends_tmpl.h"
 
-static void multiply_avx2(size_t rows, size_t k, const float *a, size_t lda, const float *panel,
-                          float *sums, size_t ld_sums, bool accumulate, GemmPrefetch prefetch) {
-#define ROWS_CASE(n)                                                                               \
-    case n:                                                                                        \
-        multiply_at_rate(n, k, a, lda, panel, sums, ld_sums, accumulate, prefetch);                \
-        break
-    switch (rows) {
-        ROWS_CASE(1);
-        ROWS_CASE(2);
-        ROWS_CASE(3);
-        ROWS_CASE(4);
-        ROWS_CASE(5);
-        ROWS_CASE(6);
-    default:
-        break;
-    }
-#undef ROWS_CASE
+#define GEMM_PARTS 1
+static inline void gemm_split_a(Vec x, Vec parts[GEMM_PARTS]) {
+    parts[0] = x;
 }
+static inline void gemm_split_b(Vec x, Vec parts[GEMM_PARTS]) {
+    parts[0] = x;
+}
+static inline Vec gemm_dot(Vec sum, const Vec a[GEMM_PARTS], const Vec b[GEMM_PARTS]) {
+    return vec_fma(a[0], b[0], sum);
+}
+#include "kernels/gemm/gemm_tmpl.h"
 
 const GemmKernel gemm_f32_avx2 = {
     .name = "gemm_f32_avx2",
     .mr = GEMM_MR,
     .nr = GEMM_NR,
+    .per_word = 1,
+    .unit = 1,
+    .row_unit = 1,
     .multiply = multiply_avx2,
-    .finish = finish_avx2,
-    .pack = pack_avx2,
+    .finish = gemm_finish_f32_avx2,
+    .pack = gemm_pack_f32_avx2,
 };

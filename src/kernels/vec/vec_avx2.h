@@ -135,4 +135,31 @@ static inline void vec_transpose(Vec r[VEC_WIDTH]) {
         r[i] = t[i];
 }
 
+static inline Vec vec_broadcast(const void *p) {
+    typedef float __attribute__((may_alias, aligned(1))) Word;
+    return _mm256_set1_ps(*(const Word *)p);
+}
+static inline Vec vec_sub_i32(Vec a, Vec b) {
+    return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+}
+static inline Vec vec_from_i32(Vec a) {
+    return _mm256_cvtepi32_ps(_mm256_castps_si256(a));
+}
+static inline void vec_store_u8(void *p, Vec x) {
+    const __m256i whole = _mm256_cvtps_epi32(x);
+    const __m128i half =
+        _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
+    _mm_storel_epi64(p, _mm_packus_epi16(half, half));
+}
+static inline void vec_store_bf16(void *p, Vec x) {
+    const __m256i bits = _mm256_castps_si256(x);
+    const __m256i odd = _mm256_and_si256(_mm256_srli_epi32(bits, 16), _mm256_set1_epi32(1));
+    __m256i y = _mm256_add_epi32(_mm256_add_epi32(bits, _mm256_set1_epi32(0x7FFF)), odd);
+    y = _mm256_srli_epi32(y, 16);
+    y = _mm256_blendv_epi8(y, _mm256_set1_epi32(0x7FC0),
+                           _mm256_castps_si256(_mm256_cmp_ps(x, x, _CMP_UNORD_Q)));
+    _mm_storeu_si128(p,
+                     _mm_packus_epi32(_mm256_castsi256_si128(y), _mm256_extracti128_si256(y, 1)));
+}
+
 #endif

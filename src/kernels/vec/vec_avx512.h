@@ -142,4 +142,31 @@ static inline void vec_transpose(Vec r[VEC_WIDTH]) {
     }
 }
 
+// All lanes get the 4 bytes at p.
+static inline Vec vec_broadcast(const void *p) {
+    typedef float __attribute__((may_alias, aligned(1))) Word;
+    return _mm512_set1_ps(*(const Word *)p);
+}
+// Lanes as 32-bit integers: a - b, and their values as floats.
+static inline Vec vec_sub_i32(Vec a, Vec b) {
+    return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+}
+static inline Vec vec_from_i32(Vec a) {
+    return _mm512_cvtepi32_ps(_mm512_castps_si512(a));
+}
+// Integral lanes in [0, 255] as bytes.
+static inline void vec_store_u8(void *p, Vec x) {
+    _mm_storeu_si128(p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+}
+// Lanes rounded to bf16, ties to even; a NaN becomes the quiet NaN 0x7FC0.
+static inline void vec_store_bf16(void *p, Vec x) {
+    const __m512i bits = _mm512_castps_si512(x);
+    const __m512i odd = _mm512_and_si512(_mm512_srli_epi32(bits, 16), _mm512_set1_epi32(1));
+    __m512i y = _mm512_add_epi32(_mm512_add_epi32(bits, _mm512_set1_epi32(0x7FFF)), odd);
+    y = _mm512_srli_epi32(y, 16);
+    y = _mm512_mask_blend_epi32(_mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q), y,
+                                _mm512_set1_epi32(0x7FC0));
+    _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(y));
+}
+
 #endif

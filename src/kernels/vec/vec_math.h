@@ -191,4 +191,16 @@ static inline float kernel_read_one(const void *p, KernelType type) {
     return lanes[0];
 }
 
+// Rows and columns whose largest magnitude is not above this count as 0: the inverse of their scale
+// could be infinite.
+#define QUANTIZE_FLOOR 1e-30f
+
+// round(x * inverse) + 128, bounded to [1, 255]: the byte that stands for x at scale 1 / inverse. A
+// NaN becomes 1.
+static inline Vec vec_quantize(Vec x, Vec inverse) {
+    const Vec q = vec_round(vec_mul(x, inverse));
+    const Vec bounded = vec_min(vec_max(q, vec_set1(-127.0f)), vec_set1(127.0f));
+    return vec_add(bounded, vec_set1(128.0f));
+}
+
 #endif

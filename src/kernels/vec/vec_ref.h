@@ -124,4 +124,22 @@ static inline void vec_transpose(Vec r[VEC_WIDTH]) {
     (void)r;
 }
 
+static inline Vec vec_broadcast(const void *p) {
+    return vec_load(p);
+}
+static inline Vec vec_sub_i32(Vec a, Vec b) {
+    return vec_from_bits(vec_to_bits(a) - vec_to_bits(b));
+}
+static inline Vec vec_from_i32(Vec a) {
+    return (float)(int32_t)vec_to_bits(a);
+}
+static inline void vec_store_u8(void *p, Vec x) {
+    *(uint8_t *)p = (uint8_t)x;
+}
+static inline void vec_store_bf16(void *p, Vec x) {
+    const uint32_t bits = vec_to_bits(x);
+    const uint16_t half = x == x ? (uint16_t)((bits + 0x7FFFu + (bits >> 16 & 1u)) >> 16) : 0x7FC0u;
+    memcpy(p, &half, sizeof half);
+}
+
 #endif

@@ -21,6 +21,7 @@ static Status cpu_compile(Compiled **out, const Graph *graph, const CompileOptio
         return error_out_of_memory(error, sizeof *compiled);
     compiled->cpu = *options->cpu;
     kernels_select(&compiled->kernels, options->cpu->flags);
+    kernels_select_reduced(&compiled->reduced, options->cpu->flags);
     Status status = cpu_lower(compiled, graph, error);
     if (status == STATUS_OK)
         status = cpu_prepare_weights(compiled, graph, options, error);

@@ -10,13 +10,15 @@ enum { MAX_PARTS = 3, MAX_TABLES = 4, NO_SLOT = -1 };
 
 // A token value [T, width] or sequence value [B, width] in the arena; rows at stride ld.
 typedef struct Slot {
-    size_t width, ld; // in floats
+    size_t width, ld;     // in elements
+    size_t element_bytes; // 4 for f32, 2 for bf16, 1 for bytes
     bool per_sequence;
     int first, last; // steps between which it lives; outputs live to the end
 } Slot;
 
 typedef enum StepKind {
     STEP_EMBED,
+    STEP_REDUCE, // f32 rows → bf16, or bytes with a scale per row
     STEP_LINEAR,
     STEP_ATTENTION,
     STEP_LAYER_NORM,
@@ -60,7 +62,12 @@ typedef struct Step {
             LinearPart parts[MAX_PARTS];
             size_t count;
             Activation activation;
+            const GemmKernel *kernel;
+            int scales; // slot of the row scales of bytes, or NO_SLOT
         } linear;
+        struct {
+            int scales; // slot of the row scales that bytes get; NO_SLOT for bf16
+        } reduce;
         struct {
             size_t heads, kv_heads, head_dim;
             size_t k_slot, v_slot; // slots of k and v; `in` is q's
@@ -90,6 +97,7 @@ typedef struct Output {
 struct Compiled {
     Arena arena; // steps, slots, names
     KernelTable kernels;
+    ReducedKernels reduced;
     CpuInfo cpu;
     Step *steps;
     size_t n_steps;

@@ -16,7 +16,8 @@ static size_t row_stride(size_t width) {
 typedef struct Lowering {
     Compiled *compiled;
     const Graph *graph;
-    int *slot_of; // per value
+    int *slot_of;                // per value
+    int *reduced_of, *scales_of; // per value: its rows in reduced precision and their scales
     ValueId ids, types, positions, columns, cu_seqlens;
     Error *error;
 } Lowering;
@@ -75,18 +76,23 @@ static Status read_slot(Lowering *l, const Node *node, ValueId value, int at, in
     return STATUS_OK;
 }
 
+static int add_slot(Lowering *l, const Slot *slot) {
+    l->compiled->slots[l->compiled->n_slots] = *slot;
+    return (int)l->compiled->n_slots++;
+}
+
 static Status make_slot(Lowering *l, const Node *node, int at, int *out) {
     const Value *value = &l->graph->values[node->out[0]];
     if (!value->has_rank || value->rank < 1 || value->dims[value->rank - 1].size <= 0)
         return unsupported(l, node, "has an output of unknown width");
     bool per_sequence = value->dims[0].symbol && strcmp(value->dims[0].symbol, "B") == 0;
     size_t width = (size_t)value->dims[value->rank - 1].size;
-    int slot = (int)l->compiled->n_slots++;
-    l->compiled->slots[slot] = (Slot){.width = width,
-                                      .ld = row_stride(width),
-                                      .per_sequence = per_sequence,
-                                      .first = at,
-                                      .last = at};
+    int slot = add_slot(l, &(Slot){.width = width,
+                                   .ld = row_stride(width),
+                                   .element_bytes = sizeof(float),
+                                   .per_sequence = per_sequence,
+                                   .first = at,
+                                   .last = at});
     l->slot_of[node->out[0]] = slot;
     *out = slot;
     return STATUS_OK;
@@ -123,6 +129,68 @@ static Status lower_embed(Lowering *l, const Node *node, Step *step) {
     return STATUS_OK;
 }
 
+// The next step, empty, named after the node's output.
+static Status start_step(Lowering *l, const Node *node, Step **out) {
+    Step *step = &l->compiled->steps[l->compiled->n_steps];
+    *step = (Step){.in = NO_SLOT, .in2 = NO_SLOT, .out = NO_SLOT};
+    step->name = arena_strdup(&l->compiled->arena, l->graph->values[node->out[0]].name);
+    *out = step;
+    return step->name ? STATUS_OK : error_out_of_memory(l->error, 64);
+}
+
+static const GemmKernel *linear_kernel(const Lowering *l, const Node *node) {
+    StrView precision = node_string(node, "precision", SV(""));
+    if (sv_equal_cstr(precision, "int8"))
+        return &l->compiled->reduced.gemm_bytes;
+    if (sv_equal_cstr(precision, "bf16"))
+        return &l->compiled->reduced.gemm_bf16;
+    return &l->compiled->kernels.gemm_f32;
+}
+
+// A step of its own that brings the rows of `value` into the kernel's element type, once for all
+// that read them; nothing for f32.
+static Status reduce_input(Lowering *l, const Node *node, ValueId value, const GemmKernel *kernel) {
+    if (kernel == &l->compiled->kernels.gemm_f32 || l->reduced_of[value] != NO_SLOT)
+        return STATUS_OK;
+    int at = (int)l->compiled->n_steps;
+    bool is_bytes = kernel == &l->compiled->reduced.gemm_bytes;
+    Step *step;
+    TRY(start_step(l, node, &step));
+    step->kind = STEP_REDUCE;
+    step->kernel = is_bytes ? "quantize_bytes" : "round_bf16";
+    TRY(read_slot(l, node, value, at, &step->in));
+    Slot slot = l->compiled->slots[step->in];
+    slot.element_bytes = is_bytes ? 1 : 2;
+    // Whole units of the kernel, and an odd number of cache lines so that rows do not alias.
+    slot.ld = gemm_row_elements(kernel, slot.width);
+    if (slot.ld * slot.element_bytes % 4096 == 0)
+        slot.ld += 64 / slot.element_bytes;
+    slot.first = slot.last = at;
+    step->out = l->reduced_of[value] = add_slot(l, &slot);
+    step->reduce.scales = NO_SLOT;
+    if (is_bytes) {
+        slot.width = slot.ld = 1;
+        slot.element_bytes = sizeof(float);
+        step->reduce.scales = l->scales_of[value] = add_slot(l, &slot);
+    }
+    l->compiled->n_steps++;
+    return STATUS_OK;
+}
+
+// `in` is the f32 value or its reduced form, which reduce_input made.
+static Status bind_input(Lowering *l, const Node *node, Step *step, int at) {
+    step->linear.scales = NO_SLOT;
+    if (step->linear.kernel == &l->compiled->kernels.gemm_f32)
+        return read_slot(l, node, node->in[0], at, &step->in);
+    step->in = l->reduced_of[node->in[0]];
+    l->compiled->slots[step->in].last = at;
+    if (step->linear.kernel == &l->compiled->reduced.gemm_bytes) {
+        step->linear.scales = l->scales_of[node->in[0]];
+        l->compiled->slots[step->linear.scales].last = at;
+    }
+    return STATUS_OK;
+}
+
 static Status lower_linear(Lowering *l, const Node *node, Step *step, int at) {
     size_t parts = (size_t)node_int(node, "parts", 1);
     bool transposed = node_int(node, "transposed", 0) != 0;
@@ -131,10 +199,11 @@ static Status lower_linear(Lowering *l, const Node *node, Step *step, int at) {
     if (!activation_from_name(&step->linear.activation,
                               node_string(node, "activation", SV("none"))))
         return unsupported(l, node, "has an unknown activation");
-    TRY(read_slot(l, node, node->in[0], at, &step->in));
+    step->linear.kernel = linear_kernel(l, node);
+    TRY(bind_input(l, node, step, at));
     if (node->in[1] != NO_VALUE)
         TRY(read_slot(l, node, node->in[1], at, &step->in2));
-    step->kernel = l->compiled->kernels.gemm_f32.name;
+    step->kernel = step->linear.kernel->name;
     step->linear.count = parts;
     size_t column = 0;
     for (size_t i = 0; i < parts; i++) {
@@ -195,12 +264,11 @@ static Status lower_columns(Lowering *l, const Node *node, Step *step, int at) {
 }
 
 static Status lower_node(Lowering *l, const Node *node) {
+    Step *step;
+    if (node->op == OP_LINEAR)
+        TRY(reduce_input(l, node, node->in[0], linear_kernel(l, node)));
     int at = (int)l->compiled->n_steps;
-    Step *step = &l->compiled->steps[at];
-    *step = (Step){.in = NO_SLOT, .in2 = NO_SLOT, .out = NO_SLOT};
-    step->name = arena_strdup(&l->compiled->arena, l->graph->values[node->out[0]].name);
-    if (!step->name)
-        return error_out_of_memory(l->error, 64);
+    TRY(start_step(l, node, &step));
     switch (node->op) {
     case OP_EMBED:
         step->kind = STEP_EMBED;
@@ -289,7 +357,8 @@ static Status lower_outputs(Lowering *l) {
 }
 
 Status cpu_lower(Compiled *compiled, const Graph *graph, Error *error) {
-    size_t nodes = (size_t)graph->n_nodes + 1;
+    // A LINEAR may bring a step and two slots of its own for its input.
+    size_t nodes = (size_t)graph->n_nodes + 1, values = (size_t)graph->n_values + 1;
     Lowering l = {.compiled = compiled,
                   .graph = graph,
                   .ids = NO_VALUE,
@@ -298,17 +367,19 @@ Status cpu_lower(Compiled *compiled, const Graph *graph, Error *error) {
                   .columns = NO_VALUE,
                   .cu_seqlens = NO_VALUE,
                   .error = error};
-    compiled->steps = arena_alloc_array(&compiled->arena, nodes, sizeof(Step));
-    compiled->slots = arena_alloc_array(&compiled->arena, nodes, sizeof(Slot));
+    compiled->steps = arena_alloc_array(&compiled->arena, 2 * nodes, sizeof(Step));
+    compiled->slots = arena_alloc_array(&compiled->arena, 3 * nodes, sizeof(Slot));
     compiled->outputs =
         arena_alloc_array(&compiled->arena, (size_t)graph->n_outputs + 1, sizeof(int));
-    l.slot_of = mem_alloc_zero((size_t)graph->n_values + 1, sizeof(int));
+    l.slot_of = mem_alloc_zero(3 * values, sizeof(int));
     Status status = STATUS_OK;
     if (!compiled->steps || !compiled->slots || !compiled->outputs || !l.slot_of) {
         status = error_out_of_memory(error, nodes * sizeof(Step));
     } else {
-        for (int i = 0; i < graph->n_values; i++)
+        for (size_t i = 0; i < 3 * values; i++)
             l.slot_of[i] = NO_SLOT;
+        l.reduced_of = l.slot_of + values;
+        l.scales_of = l.reduced_of + values;
         status = lower_nodes(&l);
         if (status == STATUS_OK)
             status = lower_outputs(&l);

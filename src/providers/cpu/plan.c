@@ -13,7 +13,7 @@ struct Session {
     const Compiled *compiled;
     ThreadPool *pool;
     size_t cap_tokens, cap_sequences, cap_length;
-    float **slots;    // per slot, into the arena
+    uint8_t **slots;  // per slot, into the arena
     uint8_t *arena;   // activations
     uint8_t *scratch; // one part per member
     size_t scratch_each;
@@ -49,7 +49,7 @@ static Status plan_arena(Session *s, Error *error) {
         const Slot *slot = &c->slots[i];
         size_t rows = slot->per_sequence ? s->cap_sequences : s->cap_tokens;
         items[i] = (PlanItem){.first = slot->first, .last = slot->last};
-        if (!size_mul(&items[i].size, slot->ld * sizeof(float), rows))
+        if (!size_mul(&items[i].size, slot->ld * slot->element_bytes, rows))
             TRY_DONE(error_set(error, STATUS_LIMIT, "%zu tokens are too many for one pass", rows));
     }
     size_t total = memory_plan(items, c->n_slots, ARENA_ALIGN, &status);
@@ -62,23 +62,27 @@ static Status plan_arena(Session *s, Error *error) {
     if (!s->arena)
         TRY_DONE(error_out_of_memory(error, total));
     for (size_t i = 0; i < c->n_slots; i++)
-        s->slots[i] = (float *)(void *)(s->arena + items[i].offset);
+        s->slots[i] = s->arena + items[i].offset;
 done:
     mem_free(items);
     return status;
+}
+
+static float *slot_floats(const Session *s, int slot) {
+    return (float *)(void *)s->slots[slot];
 }
 
 static void fill_attention(AttentionCall *call, const Session *s, const Step *step) {
     const Slot *slots = s->compiled->slots;
     *call = (AttentionCall){
         .kernel = &s->compiled->kernels.attention_f32,
-        .q = s->slots[step->in] + step->attention.q_offset,
-        .k = s->slots[step->attention.k_slot] + step->attention.k_offset,
-        .v = s->slots[step->attention.v_slot] + step->attention.v_offset,
+        .q = slot_floats(s, step->in) + step->attention.q_offset,
+        .k = slot_floats(s, (int)step->attention.k_slot) + step->attention.k_offset,
+        .v = slot_floats(s, (int)step->attention.v_slot) + step->attention.v_offset,
         .ld_q = slots[step->in].ld,
         .ld_k = slots[step->attention.k_slot].ld,
         .ld_v = slots[step->attention.v_slot].ld,
-        .out = s->slots[step->out],
+        .out = slot_floats(s, step->out),
         .ld_out = slots[step->out].ld,
         .cu_seqlens = s->batch.cu_seqlens,
         .items = s->items,
@@ -160,19 +164,21 @@ static void fill_gemm(GemmCall *call, const Session *s, const Step *step, size_t
     const LinearPart *part = &step->linear.parts[index];
     const Slot *in = &s->compiled->slots[step->in], *out = &s->compiled->slots[step->out];
     *call = (GemmCall){
-        .kernel = &s->compiled->kernels.gemm_f32,
+        .kernel = step->linear.kernel,
         .m = slot_rows(s, step->out),
         .n = part->n,
         .k = part->k,
         .a = s->slots[step->in],
         .lda = in->ld,
         .packed = part->packed,
-        .c = s->slots[step->out] + part->column,
+        .c = slot_floats(s, step->out) + part->column,
         .ldc = out->ld,
         .epilogue = {.bias = part->bias_values, .activation = step->linear.activation},
     };
+    if (step->linear.scales != NO_SLOT)
+        call->row_scales = slot_floats(s, step->linear.scales);
     if (step->in2 != NO_SLOT) {
-        call->epilogue.residual = s->slots[step->in2] + part->column;
+        call->epilogue.residual = slot_floats(s, step->in2) + part->column;
         call->epilogue.ld_residual = s->compiled->slots[step->in2].ld;
     }
 }
@@ -225,26 +231,42 @@ static void run_embed_rows(const Session *s, const Step *step, size_t begin, siz
     }
     const Slot *out = &s->compiled->slots[step->out];
     s->compiled->kernels.move.embed_sum(rows, out->width, tables, step->embed.count,
-                                        s->slots[step->out] + begin * out->ld, out->ld);
+                                        slot_floats(s, step->out) + begin * out->ld, out->ld);
 }
 
 static void run_select_first(const Session *s, const Step *step, size_t begin, size_t rows) {
     const Slot *in = &s->compiled->slots[step->in], *out = &s->compiled->slots[step->out];
     for (size_t b = begin; b < begin + rows; b++) {
-        float *dst = s->slots[step->out] + b * out->ld;
+        float *dst = slot_floats(s, step->out) + b * out->ld;
         size_t first = (size_t)s->batch.cu_seqlens[b];
         if (s->batch.cu_seqlens[b + 1] > s->batch.cu_seqlens[b])
-            memcpy(dst, s->slots[step->in] + first * in->ld, out->width * sizeof(float));
+            memcpy(dst, slot_floats(s, step->in) + first * in->ld, out->width * sizeof(float));
         else
             memset(dst, 0, out->width * sizeof(float));
     }
+}
+
+static void run_reduce(const Session *s, const Step *step, size_t begin, size_t rows) {
+    const QuantizeKernels *quantize = &s->compiled->reduced.quantize;
+    const Slot *in = &s->compiled->slots[step->in], *out = &s->compiled->slots[step->out];
+    const float *x = slot_floats(s, step->in) + begin * in->ld;
+    uint8_t *y = s->slots[step->out] + begin * out->ld * out->element_bytes;
+    if (step->reduce.scales != NO_SLOT)
+        quantize->bytes(rows, in->width, x, in->ld, y, out->ld,
+                        slot_floats(s, step->reduce.scales) + begin);
+    else
+        quantize->bf16(rows, in->width, x, in->ld, (uint16_t *)(void *)y, out->ld);
 }
 
 // Steps whose rows are independent: one block of rows.
 static void run_rows(const Session *s, const Step *step, size_t begin, size_t rows) {
     const Compiled *c = s->compiled;
     const Slot *out = &c->slots[step->out];
-    float *y = s->slots[step->out] + begin * out->ld;
+    float *y = slot_floats(s, step->out) + begin * out->ld;
+    if (step->kind == STEP_REDUCE) {
+        run_reduce(s, step, begin, rows);
+        return;
+    }
     if (step->kind == STEP_EMBED) {
         run_embed_rows(s, step, begin, rows);
         return;
@@ -254,7 +276,7 @@ static void run_rows(const Session *s, const Step *step, size_t begin, size_t ro
         return;
     }
     size_t ld_in = c->slots[step->in].ld;
-    const float *x = s->slots[step->in] + begin * ld_in;
+    const float *x = slot_floats(s, step->in) + begin * ld_in;
     switch (step->kind) {
     case STEP_LAYER_NORM:
         c->kernels.norm.layer_norm(rows, out->width, x, ld_in, step->norm.scale, step->norm.shift,
@@ -262,7 +284,7 @@ static void run_rows(const Session *s, const Step *step, size_t begin, size_t ro
         break;
     case STEP_ADD:
         c->kernels.move.add(rows, out->width, x, ld_in,
-                            s->slots[step->in2] + begin * c->slots[step->in2].ld,
+                            slot_floats(s, step->in2) + begin * c->slots[step->in2].ld,
                             c->slots[step->in2].ld, y, out->ld);
         break;
     case STEP_ACTIVATE:
@@ -299,9 +321,9 @@ static void run_step(Session *s, size_t index, int member, int members) {
 static void count_work(const Session *s, const Step *step, StepProfile *profile) {
     const Slot *slots = s->compiled->slots;
     double rows = (double)slot_rows(s, step->out);
-    double moved = rows * (double)slots[step->out].width;
+    double moved = rows * (double)(slots[step->out].width * slots[step->out].element_bytes);
     if (step->in != NO_SLOT)
-        moved += rows * (double)slots[step->in].width;
+        moved += rows * (double)(slots[step->in].width * slots[step->in].element_bytes);
     if (step->kind == STEP_LINEAR)
         for (size_t i = 0; i < step->linear.count; i++) {
             const LinearPart *part = &step->linear.parts[i];
@@ -314,7 +336,7 @@ static void count_work(const Session *s, const Step *step, StepProfile *profile)
             profile->flops +=
                 4.0 * length * length * (double)(step->attention.heads * step->attention.head_dim);
         }
-    profile->bytes += moved * sizeof(float);
+    profile->bytes += moved;
 }
 
 static void profile_step(Session *s, size_t index) {
@@ -418,7 +440,7 @@ Status cpu_run(Session *s, const TokenBatch *batch, const atomic_int *cancel, Er
 
 void cpu_output(TokenOutput *out, const Session *s, size_t index) {
     int slot = s->compiled->outputs[index];
-    *out = (TokenOutput){.data = s->slots[slot],
+    *out = (TokenOutput){.data = slot_floats(s, slot),
                          .rows = slot_rows(s, slot),
                          .width = s->compiled->slots[slot].width,
                          .ld = s->compiled->slots[slot].ld,
@@ -433,6 +455,7 @@ const StepProfile *cpu_profile(const Session *s, size_t *count) {
 static const char *step_op(StepKind kind) {
     static const char *const names[] = {
         [STEP_EMBED] = "Embed",
+        [STEP_REDUCE] = "Reduce",
         [STEP_LINEAR] = "Linear",
         [STEP_ATTENTION] = "Attention",
         [STEP_LAYER_NORM] = "LayerNorm",

@@ -59,10 +59,8 @@ static void pack_some(void *ctx, size_t i, int member) {
               first, left < PANELS_PER_TASK ? left : PANELS_PER_TASK);
 }
 
-static void pack_part(Preparing *p, const LinearPart *part) {
-    PackTask task = {.kernel = &p->compiled->kernels.gemm_f32,
-                     .part = part,
-                     .panels = gemm_panel_count(&p->compiled->kernels.gemm_f32, part->n)};
+static void pack_part(Preparing *p, const GemmKernel *kernel, const LinearPart *part) {
+    PackTask task = {.kernel = kernel, .part = part, .panels = gemm_panel_count(kernel, part->n)};
     const Value *weight = &p->graph->values[part->weight];
     const FileMap *map = p->options->constant_map(p->options->ctx, part->weight);
     size_t offset = map ? (size_t)((const uint8_t *)weight->data - map->data) : 0;
@@ -75,14 +73,14 @@ static void pack_part(Preparing *p, const LinearPart *part) {
 }
 
 static Status prepare_linear(Preparing *p, Step *step) {
-    const GemmKernel *kernel = &p->compiled->kernels.gemm_f32;
+    const GemmKernel *kernel = step->linear.kernel;
     for (size_t i = 0; i < step->linear.count; i++) {
         LinearPart *part = &step->linear.parts[i];
         part->packed_bytes = gemm_packed_bytes(kernel, part->n, part->k);
         if (part->packed_bytes == 0 || !take(p, part->packed_bytes, &part->packed))
             return error_out_of_memory(p->error, part->n);
         if (part->packed)
-            pack_part(p, part);
+            pack_part(p, kernel, part);
         if (part->bias != NO_VALUE)
             TRY(take_vector(p, part->bias, part->n, &part->bias_values));
     }

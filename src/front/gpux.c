@@ -1,6 +1,6 @@
 // The front door: implements gpux.h by calling the floors below; decides nothing. The hub's half is
-// in gpux_hub.c.
-#include "front.h"
+// in hub.c.
+#include "front/front.h"
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -334,7 +334,7 @@ gpux_status gpux_model_describe(gpux_text *out, const gpux_model *model, gpux_er
         {"task", info->task},
         {"provider", model_provider(model->model)},
         {"engine", "native"},
-        {"precision", "fp32"},
+        {"precision", model_precision(model->model)},
         {"isa", model_isa(model->model)},
         {"device", model->env->cpu.model},
         {"model_file", info->model_file},

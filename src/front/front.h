@@ -1,6 +1,6 @@
 // What the files of the front door share: the environment and how texts and errors cross the door.
-#ifndef GPUX_FRONT_H
-#define GPUX_FRONT_H
+#ifndef GPUX_FRONT_FRONT_H
+#define GPUX_FRONT_FRONT_H
 
 #include "base/cpu.h"
 #include "base/log.h"

@@ -1,5 +1,5 @@
 // The front door's hub half: pull, cache and questions to the hub, by calling registry/ and store/.
-#include "front.h"
+#include "front/front.h"
 #include "models/models.h"
 #include "registry/registry.h"
 #include "store/store.h"

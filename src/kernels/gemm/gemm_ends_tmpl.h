@@ -1,0 +1,263 @@
+// What stands at both ends of a product, over the vector vocabulary: finishing sums and packing
+// weights, for all element types. The including file defines GEMM_NV vectors of columns in a panel.
+#include "kernels/gemm/gemm_kernels.h"
+#include "kernels/vec/vec_math.h"
+
+enum { PANEL = GEMM_NV * VEC_WIDTH, FINISH_BUNDLE = 4 };
+
+// One row to finish, from its first column.
+typedef struct RowEnds {
+    const float *sums, *bias, *residual, *scales; // scales: of bytes, NULL otherwise
+    const int32_t *corrections;
+    Vec row_scale;
+    float *c;
+} RowEnds;
+
+// Byte products are scaled by (row scale * column scale) in one multiplication.
+static inline __attribute__((always_inline)) Vec scaled(const RowEnds *row, Vec sums, Vec scale,
+                                                        Vec correction) {
+    return vec_mul(vec_from_i32(vec_sub_i32(sums, correction)), vec_mul(row->row_scale, scale));
+}
+
+// `count` whole vectors from column j on; `count`, `activation` and `is_bytes` are constants.
+static inline __attribute__((always_inline)) void finish_vectors(const size_t count, size_t j,
+                                                                 const RowEnds *row,
+                                                                 Activation activation,
+                                                                 const bool is_bytes) {
+    Vec x[VEC_BUNDLE];
+    VEC_EACH(count) x[v] = vec_load(row->sums + j + v * VEC_WIDTH);
+    if (is_bytes)
+        VEC_EACH(count)
+    x[v] = scaled(row, x[v], vec_load(row->scales + j + v * VEC_WIDTH),
+                  vec_load(row->corrections + j + v * VEC_WIDTH));
+    if (row->bias)
+        VEC_EACH(count) x[v] = vec_add(x[v], vec_load(row->bias + j + v * VEC_WIDTH));
+    vec_activate(count, x, activation);
+    if (row->residual)
+        VEC_EACH(count) x[v] = vec_add(x[v], vec_load(row->residual + j + v * VEC_WIDTH));
+    VEC_EACH(count) vec_store(row->c + j + v * VEC_WIDTH, x[v]);
+}
+
+static inline __attribute__((always_inline)) void
+finish_tail(size_t left, size_t j, const RowEnds *row, Activation activation, const bool is_bytes) {
+    const VecMask mask = vec_first(left);
+    Vec x[1] = {vec_load_mask(mask, row->sums + j)};
+    if (is_bytes)
+        x[0] = scaled(row, x[0], vec_load_mask(mask, row->scales + j),
+                      vec_load_mask(mask, row->corrections + j));
+    if (row->bias)
+        x[0] = vec_add(x[0], vec_load_mask(mask, row->bias + j));
+    vec_activate(1, x, activation);
+    if (row->residual)
+        x[0] = vec_add(x[0], vec_load_mask(mask, row->residual + j));
+    vec_store_mask(mask, row->c + j, x[0]);
+}
+
+static inline __attribute__((always_inline)) void
+finish_as(size_t rows, size_t cols, const float *sums, size_t ld_sums, float *c, size_t ldc,
+          const GemmFinish *with, Activation activation, const bool is_bytes) {
+    for (size_t r = 0; r < rows; r++) {
+        const float *residual = with->epilogue.residual;
+        const RowEnds row = {
+            .sums = sums + r * ld_sums,
+            .bias = with->epilogue.bias,
+            .residual = residual ? residual + r * with->epilogue.ld_residual : NULL,
+            .scales = with->column_scales,
+            .corrections = with->corrections,
+            .row_scale = vec_set1(is_bytes ? with->row_scales[r] : 1.0f),
+            .c = c + r * ldc,
+        };
+        size_t j = 0;
+        for (; j + FINISH_BUNDLE * VEC_WIDTH <= cols; j += FINISH_BUNDLE * VEC_WIDTH)
+            finish_vectors(FINISH_BUNDLE, j, &row, activation, is_bytes);
+        for (; j + VEC_WIDTH <= cols; j += VEC_WIDTH)
+            finish_vectors(1, j, &row, activation, is_bytes);
+        if (j < cols)
+            finish_tail(cols - j, j, &row, activation, is_bytes);
+    }
+}
+
+#define FINISH_CASE(activation, is_bytes)                                                          \
+    case activation:                                                                               \
+        finish_as(rows, cols, sums, ld_sums, c, ldc, with, activation, is_bytes);                  \
+        break
+#define FINISH_CASES(is_bytes)                                                                     \
+    switch (with->epilogue.activation) {                                                           \
+        FINISH_CASE(ACTIVATION_NONE, is_bytes);                                                    \
+        FINISH_CASE(ACTIVATION_RELU, is_bytes);                                                    \
+        FINISH_CASE(ACTIVATION_GELU, is_bytes);                                                    \
+        FINISH_CASE(ACTIVATION_GELU_TANH, is_bytes);                                               \
+        FINISH_CASE(ACTIVATION_TANH, is_bytes);                                                    \
+        FINISH_CASE(ACTIVATION_SILU, is_bytes);                                                    \
+        FINISH_CASE(ACTIVATION_SIGMOID, is_bytes);                                                 \
+    }
+
+void ISA(gemm_finish_f32)(size_t rows, size_t cols, const void *sums, size_t ld_sums, float *c,
+                          size_t ldc, const GemmFinish *with) {
+    FINISH_CASES(false)
+}
+
+void ISA(gemm_finish_bytes)(size_t rows, size_t cols, const void *sums, size_t ld_sums, float *c,
+                            size_t ldc, const GemmFinish *with) {
+    FINISH_CASES(true)
+}
+
+// Weights stored row by row ([n, k]): square blocks are transposed in registers.
+static inline __attribute__((always_inline)) void pack_rows(size_t cols, size_t k,
+                                                            const char *source, KernelType type,
+                                                            size_t stride_n, float *panel) {
+    const size_t size = kernel_type_size(type);
+    for (size_t i = 0; i < k; i += VEC_WIDTH) {
+        const size_t depth = k - i < VEC_WIDTH ? k - i : VEC_WIDTH;
+        for (size_t j = 0; j < PANEL; j += VEC_WIDTH) {
+            Vec block[VEC_WIDTH];
+#pragma GCC unroll 16
+            for (size_t r = 0; r < VEC_WIDTH; r++) {
+                const char *p = source + ((j + r) * stride_n + i) * size;
+                if (j + r >= cols)
+                    block[r] = vec_zero();
+                else
+                    block[r] =
+                        depth == VEC_WIDTH ? vec_read(p, type) : vec_read_first(depth, p, type);
+            }
+            vec_transpose(block);
+            if (depth == VEC_WIDTH) {
+#pragma GCC unroll 16
+                for (size_t r = 0; r < VEC_WIDTH; r++)
+                    vec_store(panel + (i + r) * PANEL + j, block[r]);
+            } else {
+                for (size_t r = 0; r < depth; r++)
+                    vec_store(panel + (i + r) * PANEL + j, block[r]);
+            }
+        }
+    }
+}
+
+// Weights stored column by column ([k, n]): rows of the panel are copied.
+static inline __attribute__((always_inline)) void pack_columns(size_t cols, size_t k,
+                                                               const char *source, KernelType type,
+                                                               size_t stride_k, float *panel) {
+    const size_t size = kernel_type_size(type);
+    for (size_t i = 0; i < k; i++)
+        for (size_t j = 0; j < PANEL; j += VEC_WIDTH) {
+            const char *p = source + (i * stride_k + j) * size;
+            Vec x = vec_zero();
+            if (j + VEC_WIDTH <= cols)
+                x = vec_read(p, type);
+            else if (j < cols)
+                x = vec_read_first(cols - j, p, type);
+            vec_store(panel + i * PANEL + j, x);
+        }
+}
+
+static inline __attribute__((always_inline)) void pack_as(size_t cols, size_t k, const char *source,
+                                                          KernelType type, size_t stride_n,
+                                                          size_t stride_k, float *panel) {
+    if (stride_k == 1) {
+        pack_rows(cols, k, source, type, stride_n, panel);
+    } else if (stride_n == 1) {
+        pack_columns(cols, k, source, type, stride_k, panel);
+    } else {
+        const size_t size = kernel_type_size(type);
+        for (size_t i = 0; i < k; i++)
+            for (size_t j = 0; j < PANEL; j++)
+                panel[i * PANEL + j] =
+                    j < cols ? kernel_read_one(source + (j * stride_n + i * stride_k) * size, type)
+                             : 0.0f;
+    }
+}
+
+void ISA(gemm_pack_f32)(size_t cols, size_t k, const void *source, KernelType type, size_t stride_n,
+                        size_t stride_k, void *panel, float *scales, int32_t *corrections) {
+    (void)scales;
+    (void)corrections;
+    switch (type) {
+    case KERNEL_F32:
+        pack_as(cols, k, source, KERNEL_F32, stride_n, stride_k, panel);
+        break;
+    case KERNEL_F16:
+        pack_as(cols, k, source, KERNEL_F16, stride_n, stride_k, panel);
+        break;
+    case KERNEL_BF16:
+        pack_as(cols, k, source, KERNEL_BF16, stride_n, stride_k, panel);
+        break;
+    }
+}
+
+enum { RUN = 64 }; // elements of one column taken at a time
+
+// Elements i .. i + RUN of a column as floats, 0 past k.
+static void read_run(float run[RUN], const char *column, KernelType type, size_t stride_k, size_t i,
+                     size_t k) {
+    const size_t size = kernel_type_size(type);
+    const size_t count = k - i < RUN ? k - i : RUN;
+    size_t j = 0;
+    if (stride_k == 1)
+        for (; j + VEC_WIDTH <= count; j += VEC_WIDTH)
+            vec_store(run + j, vec_read(column + (i + j) * size, type));
+    for (; j < count; j++)
+        run[j] = kernel_read_one(column + (i + j) * stride_k * size, type);
+    for (; j < RUN; j++)
+        run[j] = 0.0f;
+}
+
+// The words of one column of a panel, [words] at stride PANEL.
+static void store_words(const void *run, size_t words, uint32_t *column) {
+    for (size_t w = 0; w < words; w++)
+        memcpy(column + w * PANEL, (const char *)run + w * 4, 4);
+}
+
+void ISA(gemm_pack_bf16)(size_t cols, size_t k, const void *source, KernelType type,
+                         size_t stride_n, size_t stride_k, void *panel, float *scales,
+                         int32_t *corrections) {
+    (void)scales;
+    (void)corrections;
+    const size_t size = kernel_type_size(type), padded = (k + 31) / 32 * 32;
+    memset(panel, 0, padded / 2 * PANEL * sizeof(uint32_t));
+    for (size_t j = 0; j < cols; j++) {
+        const char *column = (const char *)source + j * stride_n * size;
+        for (size_t i = 0; i < k; i += RUN) {
+            float run[RUN];
+            uint16_t halves[RUN];
+            read_run(run, column, type, stride_k, i, k);
+            for (size_t v = 0; v < RUN; v += VEC_WIDTH)
+                vec_store_bf16(halves + v, vec_load(run + v));
+            const size_t words = (padded - i < RUN ? padded - i : RUN) / 2;
+            store_words(halves, words, (uint32_t *)panel + i / 2 * PANEL + j);
+        }
+    }
+}
+
+// Symmetric: the largest magnitude of a column becomes 127.
+void ISA(gemm_pack_bytes)(size_t cols, size_t k, const void *source, KernelType type,
+                          size_t stride_n, size_t stride_k, void *panel, float *scales,
+                          int32_t *corrections) {
+    const size_t size = kernel_type_size(type), padded = (k + 63) / 64 * 64;
+    memset(panel, 0, padded / 4 * PANEL * sizeof(uint32_t));
+    for (size_t j = 0; j < PANEL; j++) {
+        const char *column = (const char *)source + j * stride_n * size;
+        float run[RUN];
+        Vec top = vec_zero();
+        for (size_t i = 0; j < cols && i < k; i += RUN) {
+            read_run(run, column, type, stride_k, i, k);
+            for (size_t v = 0; v < RUN; v += VEC_WIDTH)
+                top = vec_max(top, vec_abs(vec_load(run + v)));
+        }
+        const float highest = vec_highest(top);
+        const Vec inverse = vec_set1(highest > QUANTIZE_FLOOR ? 127.0f / highest : 0.0f);
+        int32_t sum = 0;
+        for (size_t i = 0; j < cols && i < k; i += RUN) {
+            uint8_t bytes[RUN];
+            read_run(run, column, type, stride_k, i, k);
+            for (size_t v = 0; v < RUN; v += VEC_WIDTH)
+                vec_store_u8(bytes + v, vec_quantize(vec_load(run + v), inverse));
+            for (size_t v = 0; v < RUN; v++) {
+                sum += (int32_t)bytes[v] - 128;
+                bytes[v] ^= 0x80; // q + 128 becomes the signed byte q
+            }
+            store_words(bytes, RUN / 4, (uint32_t *)panel + i / 4 * PANEL + j);
+        }
+        scales[j] = highest / 127.0f;
+        corrections[j] = 128 * sum;
+    }
+}

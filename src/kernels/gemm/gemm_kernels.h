@@ -1,0 +1,46 @@
+// The kernels of each instruction set and the ends that they share, inside kernels/.
+#ifndef GPUX_KERNELS_GEMM_GEMM_KERNELS_H
+#define GPUX_KERNELS_GEMM_GEMM_KERNELS_H
+
+#include "kernels/gemm/gemm.h"
+
+extern const GemmKernel gemm_f32_ref;
+extern const GemmKernel gemm_f32_avx2;
+extern const GemmKernel gemm_f32_avx512;
+
+extern const GemmKernel gemm_bytes_ref;
+extern const GemmKernel gemm_bytes_avx2;
+extern const GemmKernel gemm_bytes_avx512;
+extern const GemmKernel gemm_bytes_avx512_vnni;
+extern const GemmKernel gemm_bytes_amx_avx512;
+extern const GemmKernel gemm_bytes_amx_model; // the AMX kernel on a C model of the tiles
+
+extern const GemmKernel gemm_bf16_ref;
+extern const GemmKernel gemm_bf16_avx2;
+extern const GemmKernel gemm_bf16_avx512;
+extern const GemmKernel gemm_bf16_avx512_bf16;
+extern const GemmKernel gemm_bf16_amx_avx512;
+extern const GemmKernel gemm_bf16_amx_model;
+
+#define GEMM_ENDS(isa)                                                                             \
+    void gemm_finish_f32_##isa(size_t rows, size_t cols, const void *sums, size_t ld_sums,         \
+                               float *c, size_t ldc, const GemmFinish *with);                      \
+    void gemm_finish_bytes_##isa(size_t rows, size_t cols, const void *sums, size_t ld_sums,       \
+                                 float *c, size_t ldc, const GemmFinish *with);                    \
+    void gemm_pack_f32_##isa(size_t cols, size_t k, const void *source, KernelType type,           \
+                             size_t stride_n, size_t stride_k, void *panel, float *scales,         \
+                             int32_t *corrections);                                                \
+    void gemm_pack_bf16_##isa(size_t cols, size_t k, const void *source, KernelType type,          \
+                              size_t stride_n, size_t stride_k, void *panel, float *scales,        \
+                              int32_t *corrections);                                               \
+    void gemm_pack_bytes_##isa(size_t cols, size_t k, const void *source, KernelType type,         \
+                               size_t stride_n, size_t stride_k, void *panel, float *scales,       \
+                               int32_t *corrections)
+
+GEMM_ENDS(ref);
+GEMM_ENDS(avx2);
+GEMM_ENDS(avx512);
+GEMM_ENDS(amx_model);
+#undef GEMM_ENDS
+
+#endif

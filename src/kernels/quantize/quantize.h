@@ -1,0 +1,23 @@
+// Activations in reduced precision, row by row, as the bytes and bf16 kernels of gemm/ read them.
+//
+// A row depends on its own values only, so it has the same bits in every batch. Rows are filled up
+// to a multiple of QUANTIZE_UNIT_BYTES with the value 0, which is what gemm_row_elements asks for.
+#ifndef GPUX_KERNELS_QUANTIZE_QUANTIZE_H
+#define GPUX_KERNELS_QUANTIZE_QUANTIZE_H
+
+#include "kernels/types.h"
+
+enum { QUANTIZE_UNIT_BYTES = 64 };
+
+typedef struct QuantizeKernels {
+    // out[r][i] = round(x[r][i] / scales[r]) + 128, scales[r] = max |x[r]| / 127. x: [rows, dim] at
+    // stride ld_x. out: bytes at stride ld_out >= dim rounded up to 64. An infinite or NaN row has
+    // no useful result.
+    void (*bytes)(size_t rows, size_t dim, const float *x, size_t ld_x, uint8_t *out, size_t ld_out,
+                  float *scales);
+    // out[r][i] = bf16(x[r][i]), ties to even. ld_out >= dim rounded up to 32.
+    void (*bf16)(size_t rows, size_t dim, const float *x, size_t ld_x, uint16_t *out,
+                 size_t ld_out);
+} QuantizeKernels;
+
+#endif
