@@ -161,14 +161,14 @@ static void bench_gemm(Bench *bench, const GemmKernel *kernel, size_t m, size_t 
     float *a = mem_alloc_aligned(m * lda * sizeof(float), 64);
     float *c = mem_alloc_aligned(m * (n + 16) * sizeof(float), 64);
     float *bias = mem_alloc_aligned(n * sizeof(float), 64);
-    float *scales = mem_alloc_aligned(m * sizeof(float), 64);
+    RowScale *scales = mem_alloc_aligned(m * sizeof *scales, 64);
     for (size_t i = 0; i < bytes * copies / sizeof(float); i++)
         ((float *)(void *)weights)[i] = (float)(i % 17) * 0.01f;
     for (size_t i = 0; i < m * lda; i++)
         a[i] = (float)(i % 13) * 0.01f;
     memset(bias, 0, n * sizeof(float));
     for (size_t i = 0; i < m; i++)
-        scales[i] = 0.01f;
+        scales[i] = (RowScale){.scale = 0.01f, .zero = 128};
     bench->gemm = (GemmCall){.kernel = kernel,
                              .m = m,
                              .n = n,

@@ -54,7 +54,7 @@ static void product_new(Check *check, Product *out, bool is_bytes) {
     out->source.data = out->weights.data;
     out->x = guarded_random(check, out->m * out->k);
     out->a = guarded_new(out->m * out->lda * (is_bytes ? 1 : 2));
-    out->scales = guarded_new(out->m * sizeof(float));
+    out->scales = guarded_new(out->m * sizeof(RowScale));
     out->bias = guarded_random(check, out->n);
     out->residual = guarded_random(check, (out->m - 1) * out->ldc + out->n);
     memset(out->a.data, 0xFF, out->m * out->lda * (is_bytes ? 1 : 2));
@@ -94,7 +94,7 @@ static void product_run(const Product *product, const GemmKernel *kernel, size_t
         .k = product->k,
         .a = (const char *)product->a.data + row * product->lda * (4 / kernel->per_word),
         .lda = product->lda,
-        .row_scales = kernel->per_word == 4 ? (const float *)product->scales.data + row : NULL,
+        .row_scales = kernel->per_word == 4 ? (const RowScale *)product->scales.data + row : NULL,
         .packed = packed,
         .c = c + row * product->ldc,
         .ldc = product->ldc,
@@ -123,7 +123,7 @@ static float finish_one(const Check *check, const Product *product, size_t r, si
 
 static void expect_bytes(const Check *check, const Product *product, float *c) {
     const uint8_t *a = product->a.data;
-    const float *scales = product->scales.data;
+    const RowScale *scales = product->scales.data;
     int8_t *column = malloc(product->k);
     for (size_t j = 0; j < product->n; j++) {
         float highest = 0.0f;
@@ -136,8 +136,8 @@ static void expect_bytes(const Check *check, const Product *product, float *c) {
         for (size_t r = 0; r < product->m; r++) {
             int32_t sum = 0;
             for (size_t i = 0; i < product->k; i++)
-                sum += (a[r * product->lda + i] - 128) * column[i];
-            const float x = (float)sum * (scales[r] * (highest / 127.0f));
+                sum += (a[r * product->lda + i] - scales[r].zero) * column[i];
+            const float x = (float)sum * (scales[r].scale * (highest / 127.0f));
             c[r * product->ldc + j] = finish_one(check, product, r, j, x);
         }
     }
@@ -249,19 +249,20 @@ static bool check_quantize(Check *check, const QuantizeKernels *kernels) {
         float *values = x.data;
         for (size_t j = 0; j < rows * dim; j++)
             values[j] *= i % 7 == 0 ? 0.0f : ldexpf(1.0f, i - 50);
-        Guarded got = guarded_new(rows * ld * 2), scales = guarded_new(rows * sizeof(float));
+        Guarded got = guarded_new(rows * ld * 2), scales = guarded_new(rows * sizeof(RowScale));
         Guarded expected = guarded_new(rows * ld * 2);
-        float expected_scales[4];
+        RowScale expected_scales[4];
         kernels->bytes(rows, dim, values, dim, got.data, ld, scales.data);
         quantize_ref.bytes(rows, dim, values, dim, expected.data, ld, expected_scales);
         bool is_good = memcmp(got.data, expected.data, rows * ld) == 0 &&
-                       memcmp(scales.data, expected_scales, rows * sizeof(float)) == 0;
+                       memcmp(scales.data, expected_scales, rows * sizeof(RowScale)) == 0;
         const uint8_t *bytes = got.data;
         for (size_t r = 0; r < rows; r++)
             for (size_t j = 0; j < ld; j++) {
                 const float exact = j < dim ? values[r * dim + j] : 0.0f;
-                const float back = (float)(bytes[r * ld + j] - 128) * expected_scales[r];
-                is_good = is_good && fabsf(back - exact) <= 0.5001f * expected_scales[r];
+                const RowScale row = expected_scales[r];
+                const float back = (float)(bytes[r * ld + j] - row.zero) * row.scale;
+                is_good = is_good && fabsf(back - exact) <= 0.5001f * row.scale;
             }
         kernels->bf16(rows, dim, values, dim, got.data, ld);
         quantize_ref.bf16(rows, dim, values, dim, expected.data, ld);

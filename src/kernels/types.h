@@ -12,6 +12,12 @@ typedef enum KernelType {
     KERNEL_BF16,
 } KernelType;
 
+// How the bytes of one row stand for floats: x = (byte - zero) * scale.
+typedef struct RowScale {
+    float scale;
+    int32_t zero; // in [0, 255]
+} RowScale;
+
 typedef enum Activation {
     ACTIVATION_NONE,
     ACTIVATION_RELU,

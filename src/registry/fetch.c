@@ -55,6 +55,20 @@ void fetch_tell(Fetch *fetch, PullStep step, const FetchFile *file, bool is_from
         fetch->is_cancelled = true;
 }
 
+// Of the files that moved since their last turn, the one whose turn it is: the last to move would
+// often be the same one.
+static const FetchFile *next_moved(const Fetch *fetch) {
+    size_t first = fetch->told ? (size_t)(fetch->told - fetch->files) + 1 : 0;
+    for (size_t i = 0; i < fetch->count; i++) {
+        FetchFile *file = &fetch->files[(first + i) % fetch->count];
+        if (file->has_moved) {
+            file->has_moved = false;
+            return file;
+        }
+    }
+    return fetch->told;
+}
+
 void fetch_tell_bytes(Fetch *fetch) {
     uint64_t now = clock_now_ns();
     if (now - fetch->event_at < (uint64_t)EVENT_MS * 1000000)
@@ -66,7 +80,8 @@ void fetch_tell_bytes(Fetch *fetch) {
         fetch->rate_at = now;
         fetch->rate_bytes = *fetch->downloaded;
     }
-    fetch_tell(fetch, PULL_BYTES, fetch->moved, false);
+    fetch->told = next_moved(fetch);
+    fetch_tell(fetch, PULL_BYTES, fetch->told, false);
 }
 
 // ---- An answer ----
@@ -113,7 +128,7 @@ static bool on_body(NetRequest *request, const void *bytes, size_t len) {
         file->stop = STOP_SIZE;
         return false;
     }
-    file->fetch->moved = file;
+    file->has_moved = true;
     return partial_write(file, bytes, len);
 }
 

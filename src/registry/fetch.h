@@ -32,6 +32,7 @@ typedef struct FetchFile {
     uint64_t not_before;
     bool is_checked; // this answer's headers were looked at
     bool has_mismatched;
+    bool has_moved; // since its last turn in PULL_BYTES
     bool wants_head;
     StopReason stop;
     int errno_value;
@@ -48,8 +49,8 @@ struct Fetch {
     FetchFile *files;
     size_t count;
     int running;
-    uint64_t hold_until; // the hub asked everybody to wait
-    const FetchFile *moved;
+    uint64_t hold_until;   // the hub asked everybody to wait
+    const FetchFile *told; // whose turn it was last in PULL_BYTES
     uint64_t event_at;
     uint64_t rate_at, rate_bytes; // start of the present window
     double rate;

@@ -90,8 +90,8 @@ typedef enum PullStep {
 typedef struct PullEvent {
     PullStep step;
     const char *commit;  // 40 hex digits
-    const char *file;    // path inside the repository, or NULL. For PULL_BYTES the file that
-                         // moved last
+    const char *file;    // path inside the repository, or NULL. For PULL_BYTES one that moved, each
+                         // in its turn
     uint64_t file_bytes; // of `file`, including what an earlier pull left
     uint64_t file_total;
     size_t files_done, files; // counts

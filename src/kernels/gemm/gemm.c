@@ -203,7 +203,7 @@ static void finish_strip(const GemmCall *call, const Strip *strip) {
         const float *scales = (const float *)call->packed + padded * call_words(call);
         with.row_scales = call->row_scales + strip->row;
         with.column_scales = scales + column;
-        with.corrections = (const int32_t *)(const void *)(scales + padded) + column;
+        with.weight_sums = (const int32_t *)(const void *)(scales + padded) + column;
     }
     kernel->finish(strip->rows, smaller(strip->panels * kernel->nr, call->n - column), strip->sums,
                    strip->panels * kernel->nr, call->c + strip->row * call->ldc + column, call->ldc,

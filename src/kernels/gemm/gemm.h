@@ -36,8 +36,9 @@ typedef struct GemmPrefetch {
 // What finishing needs beside the sums, all pointing at the tile's first row and column.
 typedef struct GemmFinish {
     GemmEpilogue epilogue;
-    const float *row_scales, *column_scales; // of bytes; else NULL
-    const int32_t *corrections;              // 128 * the sum of the column's weights, for bytes
+    const RowScale *row_scales; // of bytes; else NULL
+    const float *column_scales;
+    const int32_t *weight_sums; // sums of the columns' weights, for bytes
 } GemmFinish;
 
 // A register tile and its companions. None of the functions knows of blocking or threads.
@@ -58,9 +59,9 @@ typedef struct GemmKernel {
                    const GemmFinish *with);
     // Column j < cols of the panel gets elements (j, 0 .. k) of source, at
     // source + (j * stride_n + i * stride_k) * element size; everything else becomes 0. Bytes also
-    // get scales[j] and corrections[j] for j < nr; the others have NULL there.
+    // get scales[j] and weight_sums[j] for j < nr; the others have NULL there.
     void (*pack)(size_t cols, size_t k, const void *source, KernelType type, size_t stride_n,
-                 size_t stride_k, void *panel, float *scales, int32_t *corrections);
+                 size_t stride_k, void *panel, float *scales, int32_t *weight_sums);
     // Called around the multiplications of a tile on the thread that does them; NULL for nothing.
     void (*begin)(void);
     void (*end)(void);
@@ -93,7 +94,7 @@ typedef struct GemmCall {
     size_t m, n, k;
     const void *a; // rows of the kernel's element type, filled up with anything to `unit` words
     size_t lda;    // elements, a multiple of per_word
-    const float *row_scales; // [m] for bytes, else NULL
+    const RowScale *row_scales; // [m] for bytes, else NULL
     const void *packed;
     float *c;
     size_t ldc;

@@ -8,15 +8,17 @@ enum { PANEL = GEMM_NV * VEC_WIDTH, FINISH_BUNDLE = 4 };
 // One row to finish, from its first column.
 typedef struct RowEnds {
     const float *sums, *bias, *residual, *scales; // scales: of bytes, NULL otherwise
-    const int32_t *corrections;
-    Vec row_scale;
+    const int32_t *weight_sums;
+    Vec row_scale, row_zero;
     float *c;
 } RowEnds;
 
-// Byte products are scaled by (row scale * column scale) in one multiplication.
+// Sums of bytes less the row's zero point times the column's sum of weights; scaled by (row scale *
+// column scale) in one multiplication.
 static inline __attribute__((always_inline)) Vec scaled(const RowEnds *row, Vec sums, Vec scale,
-                                                        Vec correction) {
-    return vec_mul(vec_from_i32(vec_sub_i32(sums, correction)), vec_mul(row->row_scale, scale));
+                                                        Vec weight_sum) {
+    return vec_mul(vec_from_i32(vec_sub_product_i32(sums, row->row_zero, weight_sum)),
+                   vec_mul(row->row_scale, scale));
 }
 
 // `count` whole vectors from column j on; `count`, `activation` and `is_bytes` are constants.
@@ -29,7 +31,7 @@ static inline __attribute__((always_inline)) void finish_vectors(const size_t co
     if (is_bytes)
         VEC_EACH(count)
     x[v] = scaled(row, x[v], vec_load(row->scales + j + v * VEC_WIDTH),
-                  vec_load(row->corrections + j + v * VEC_WIDTH));
+                  vec_load(row->weight_sums + j + v * VEC_WIDTH));
     if (row->bias)
         VEC_EACH(count) x[v] = vec_add(x[v], vec_load(row->bias + j + v * VEC_WIDTH));
     vec_activate(count, x, activation);
@@ -44,7 +46,7 @@ finish_tail(size_t left, size_t j, const RowEnds *row, Activation activation, co
     Vec x[1] = {vec_load_mask(mask, row->sums + j)};
     if (is_bytes)
         x[0] = scaled(row, x[0], vec_load_mask(mask, row->scales + j),
-                      vec_load_mask(mask, row->corrections + j));
+                      vec_load_mask(mask, row->weight_sums + j));
     if (row->bias)
         x[0] = vec_add(x[0], vec_load_mask(mask, row->bias + j));
     vec_activate(1, x, activation);
@@ -63,8 +65,9 @@ finish_as(size_t rows, size_t cols, const float *sums, size_t ld_sums, float *c,
             .bias = with->epilogue.bias,
             .residual = residual ? residual + r * with->epilogue.ld_residual : NULL,
             .scales = with->column_scales,
-            .corrections = with->corrections,
-            .row_scale = vec_set1(is_bytes ? with->row_scales[r] : 1.0f),
+            .weight_sums = with->weight_sums,
+            .row_scale = vec_set1(is_bytes ? with->row_scales[r].scale : 1.0f),
+            .row_zero = vec_set1_i32(is_bytes ? with->row_scales[r].zero : 0),
             .c = c + r * ldc,
         };
         size_t j = 0;
@@ -168,9 +171,9 @@ static inline __attribute__((always_inline)) void pack_as(size_t cols, size_t k,
 }
 
 void ISA(gemm_pack_f32)(size_t cols, size_t k, const void *source, KernelType type, size_t stride_n,
-                        size_t stride_k, void *panel, float *scales, int32_t *corrections) {
+                        size_t stride_k, void *panel, float *scales, int32_t *weight_sums) {
     (void)scales;
-    (void)corrections;
+    (void)weight_sums;
     switch (type) {
     case KERNEL_F32:
         pack_as(cols, k, source, KERNEL_F32, stride_n, stride_k, panel);
@@ -209,9 +212,9 @@ static void store_words(const void *run, size_t words, uint32_t *column) {
 
 void ISA(gemm_pack_bf16)(size_t cols, size_t k, const void *source, KernelType type,
                          size_t stride_n, size_t stride_k, void *panel, float *scales,
-                         int32_t *corrections) {
+                         int32_t *weight_sums) {
     (void)scales;
-    (void)corrections;
+    (void)weight_sums;
     const size_t size = kernel_type_size(type), padded = (k + 31) / 32 * 32;
     memset(panel, 0, padded / 2 * PANEL * sizeof(uint32_t));
     for (size_t j = 0; j < cols; j++) {
@@ -231,7 +234,7 @@ void ISA(gemm_pack_bf16)(size_t cols, size_t k, const void *source, KernelType t
 // Symmetric: the largest magnitude of a column becomes 127.
 void ISA(gemm_pack_bytes)(size_t cols, size_t k, const void *source, KernelType type,
                           size_t stride_n, size_t stride_k, void *panel, float *scales,
-                          int32_t *corrections) {
+                          int32_t *weight_sums) {
     const size_t size = kernel_type_size(type), padded = (k + 63) / 64 * 64;
     memset(panel, 0, padded / 4 * PANEL * sizeof(uint32_t));
     for (size_t j = 0; j < PANEL; j++) {
@@ -250,7 +253,8 @@ void ISA(gemm_pack_bytes)(size_t cols, size_t k, const void *source, KernelType 
             uint8_t bytes[RUN];
             read_run(run, column, type, stride_k, i, k);
             for (size_t v = 0; v < RUN; v += VEC_WIDTH)
-                vec_store_u8(bytes + v, vec_quantize(vec_load(run + v), inverse));
+                vec_store_u8(bytes + v, vec_quantize(vec_load(run + v), inverse, vec_set1(128.0f),
+                                                     1.0f, 255.0f));
             for (size_t v = 0; v < RUN; v++) {
                 sum += (int32_t)bytes[v] - 128;
                 bytes[v] ^= 0x80; // q + 128 becomes the signed byte q
@@ -258,6 +262,6 @@ void ISA(gemm_pack_bytes)(size_t cols, size_t k, const void *source, KernelType 
             store_words(bytes, RUN / 4, (uint32_t *)panel + i / 4 * PANEL + j);
         }
         scales[j] = highest / 127.0f;
-        corrections[j] = 128 * sum;
+        weight_sums[j] = sum;
     }
 }

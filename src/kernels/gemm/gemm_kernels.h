@@ -29,13 +29,13 @@ extern const GemmKernel gemm_bf16_amx_model;
                                  float *c, size_t ldc, const GemmFinish *with);                    \
     void gemm_pack_f32_##isa(size_t cols, size_t k, const void *source, KernelType type,           \
                              size_t stride_n, size_t stride_k, void *panel, float *scales,         \
-                             int32_t *corrections);                                                \
+                             int32_t *weight_sums);                                                \
     void gemm_pack_bf16_##isa(size_t cols, size_t k, const void *source, KernelType type,          \
                               size_t stride_n, size_t stride_k, void *panel, float *scales,        \
-                              int32_t *corrections);                                               \
+                              int32_t *weight_sums);                                               \
     void gemm_pack_bytes_##isa(size_t cols, size_t k, const void *source, KernelType type,         \
                                size_t stride_n, size_t stride_k, void *panel, float *scales,       \
-                               int32_t *corrections)
+                               int32_t *weight_sums)
 
 GEMM_ENDS(ref);
 GEMM_ENDS(avx2);

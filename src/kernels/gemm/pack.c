@@ -43,10 +43,10 @@ void gemm_pack(const GemmKernel *kernel, void *packed, size_t n, size_t k, const
     const size_t element = source->type == KERNEL_F32 ? 4 : 2;
     const size_t panels = gemm_panel_count(kernel, n);
     float *scales = NULL;
-    int32_t *corrections = NULL;
+    int32_t *weight_sums = NULL;
     if (kernel->per_word == 4) {
         scales = (float *)packed + panels * panel_words(kernel, k);
-        corrections = (int32_t *)(void *)(scales + panels * kernel->nr);
+        weight_sums = (int32_t *)(void *)(scales + panels * kernel->nr);
     }
     for (size_t p = first; p < first + count; p++) {
         const size_t column = p * kernel->nr;
@@ -55,6 +55,6 @@ void gemm_pack(const GemmKernel *kernel, void *packed, size_t n, size_t k, const
                      (const char *)source->data + column * source->stride_n * element, source->type,
                      source->stride_n, source->stride_k,
                      (float *)packed + p * panel_words(kernel, k), scales ? scales + column : NULL,
-                     corrections ? corrections + column : NULL);
+                     weight_sums ? weight_sums + column : NULL);
     }
 }

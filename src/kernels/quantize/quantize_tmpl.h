@@ -2,34 +2,43 @@
 #include "kernels/quantize/quantize_isa.h"
 #include "kernels/vec/vec_math.h"
 
+#include <stdbool.h>
+
 static inline Vec read_lanes(const float *x, size_t i, size_t dim) {
     if (i + VEC_WIDTH <= dim)
         return vec_load(x + i);
     return i < dim ? vec_load_mask(vec_first(dim - i), x + i) : vec_zero();
 }
 
-static float row_highest(size_t dim, const float *x) {
-    Vec top[4] = {vec_zero(), vec_zero(), vec_zero(), vec_zero()};
-    size_t i = 0;
-    for (; i + 4 * VEC_WIDTH <= dim; i += 4 * VEC_WIDTH)
-#pragma GCC unroll 4
-        for (size_t u = 0; u < 4; u++)
-            top[u] = vec_max(top[u], vec_abs(vec_load(x + i + u * VEC_WIDTH)));
-    for (; i < dim; i += VEC_WIDTH)
-        top[0] = vec_max(top[0], vec_abs(read_lanes(x, i, dim)));
-    return vec_highest(vec_max(vec_max(top[0], top[1]), vec_max(top[2], top[3])));
+// The row's scale and zero point: [low, high], which holds 0, over 254 steps, so that rounding both
+// ends cannot leave the bytes.
+static RowScale row_scale(size_t dim, const float *x) {
+    Vec high[2] = {vec_zero(), vec_zero()}, low[2] = {vec_zero(), vec_zero()};
+    for (size_t i = 0; i < dim; i += VEC_WIDTH) {
+        const Vec y = read_lanes(x, i, dim);
+        const size_t u = i / VEC_WIDTH % 2;
+        high[u] = vec_max(high[u], y);
+        low[u] = vec_max(low[u], vec_sub(vec_zero(), y));
+    }
+    const float top = vec_highest(vec_max(high[0], high[1]));
+    const float bottom = vec_highest(vec_max(low[0], low[1]));
+    const float scale = (top + bottom) / 254.0f;
+    const bool is_flat = !(top + bottom > QUANTIZE_FLOOR);
+    return (RowScale){.scale = scale, .zero = is_flat ? 0 : (int32_t)(bottom / scale + 0.5f)};
 }
 
 static void ISA(bytes)(size_t rows, size_t dim, const float *x, size_t ld_x, uint8_t *out,
-                       size_t ld_out, float *scales) {
+                       size_t ld_out, RowScale *scales) {
     const size_t padded = (dim + 63) / 64 * 64;
     for (size_t r = 0; r < rows; r++) {
         const float *in = x + r * ld_x;
-        const float highest = row_highest(dim, in);
-        const Vec inverse = vec_set1(highest > QUANTIZE_FLOOR ? 127.0f / highest : 0.0f);
+        const RowScale found = row_scale(dim, in);
+        const Vec inverse = vec_set1(found.scale > QUANTIZE_FLOOR ? 1.0f / found.scale : 0.0f);
+        const Vec zero = vec_set1((float)found.zero);
         for (size_t i = 0; i < padded; i += VEC_WIDTH)
-            vec_store_u8(out + r * ld_out + i, vec_quantize(read_lanes(in, i, dim), inverse));
-        scales[r] = highest / 127.0f;
+            vec_store_u8(out + r * ld_out + i,
+                         vec_quantize(read_lanes(in, i, dim), inverse, zero, 0.0f, 255.0f));
+        scales[r] = found;
     }
 }
 

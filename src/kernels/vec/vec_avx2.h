@@ -139,8 +139,12 @@ static inline Vec vec_broadcast(const void *p) {
     typedef float __attribute__((may_alias, aligned(1))) Word;
     return _mm256_set1_ps(*(const Word *)p);
 }
-static inline Vec vec_sub_i32(Vec a, Vec b) {
-    return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(a), _mm256_castps_si256(b)));
+static inline Vec vec_sub_product_i32(Vec a, Vec b, Vec c) {
+    const __m256i product = _mm256_mullo_epi32(_mm256_castps_si256(b), _mm256_castps_si256(c));
+    return _mm256_castsi256_ps(_mm256_sub_epi32(_mm256_castps_si256(a), product));
+}
+static inline Vec vec_set1_i32(int32_t x) {
+    return _mm256_castsi256_ps(_mm256_set1_epi32(x));
 }
 static inline Vec vec_from_i32(Vec a) {
     return _mm256_cvtepi32_ps(_mm256_castps_si256(a));

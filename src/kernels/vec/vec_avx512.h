@@ -148,8 +148,13 @@ static inline Vec vec_broadcast(const void *p) {
     return _mm512_set1_ps(*(const Word *)p);
 }
 // Lanes as 32-bit integers: a - b, and their values as floats.
-static inline Vec vec_sub_i32(Vec a, Vec b) {
-    return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(a), _mm512_castps_si512(b)));
+// a - b * c in 32-bit integers that lie in float lanes.
+static inline Vec vec_sub_product_i32(Vec a, Vec b, Vec c) {
+    const __m512i product = _mm512_mullo_epi32(_mm512_castps_si512(b), _mm512_castps_si512(c));
+    return _mm512_castsi512_ps(_mm512_sub_epi32(_mm512_castps_si512(a), product));
+}
+static inline Vec vec_set1_i32(int32_t x) {
+    return _mm512_castsi512_ps(_mm512_set1_epi32(x));
 }
 static inline Vec vec_from_i32(Vec a) {
     return _mm512_cvtepi32_ps(_mm512_castps_si512(a));

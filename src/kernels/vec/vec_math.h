@@ -195,12 +195,11 @@ static inline float kernel_read_one(const void *p, KernelType type) {
 // could be infinite.
 #define QUANTIZE_FLOOR 1e-30f
 
-// round(x * inverse) + 128, bounded to [1, 255]: the byte that stands for x at scale 1 / inverse. A
-// NaN becomes 1.
-static inline Vec vec_quantize(Vec x, Vec inverse) {
-    const Vec q = vec_round(vec_mul(x, inverse));
-    const Vec bounded = vec_min(vec_max(q, vec_set1(-127.0f)), vec_set1(127.0f));
-    return vec_add(bounded, vec_set1(128.0f));
+// round(x * inverse) + zero, bounded to [low, high]: the byte that stands for x at scale 1 /
+// inverse. A NaN becomes `low`.
+static inline Vec vec_quantize(Vec x, Vec inverse, Vec zero, float low, float high) {
+    const Vec q = vec_add(vec_round(vec_mul(x, inverse)), zero);
+    return vec_min(vec_max(q, vec_set1(low)), vec_set1(high));
 }
 
 #endif

@@ -127,8 +127,11 @@ static inline void vec_transpose(Vec r[VEC_WIDTH]) {
 static inline Vec vec_broadcast(const void *p) {
     return vec_load(p);
 }
-static inline Vec vec_sub_i32(Vec a, Vec b) {
-    return vec_from_bits(vec_to_bits(a) - vec_to_bits(b));
+static inline Vec vec_sub_product_i32(Vec a, Vec b, Vec c) {
+    return vec_from_bits(vec_to_bits(a) - vec_to_bits(b) * vec_to_bits(c));
+}
+static inline Vec vec_set1_i32(int32_t x) {
+    return vec_from_bits((uint32_t)x);
 }
 static inline Vec vec_from_i32(Vec a) {
     return (float)(int32_t)vec_to_bits(a);

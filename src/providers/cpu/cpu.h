@@ -11,7 +11,7 @@ enum { MAX_PARTS = 3, MAX_TABLES = 4, NO_SLOT = -1 };
 // A token value [T, width] or sequence value [B, width] in the arena; rows at stride ld.
 typedef struct Slot {
     size_t width, ld;     // in elements
-    size_t element_bytes; // 4 for f32, 2 for bf16, 1 for bytes
+    size_t element_bytes; // 4 for f32, 2 for bf16, 1 for bytes, 8 for row scales
     bool per_sequence;
     int first, last; // steps between which it lives; outputs live to the end
 } Slot;

@@ -170,7 +170,7 @@ static Status reduce_input(Lowering *l, const Node *node, ValueId value, const G
     step->reduce.scales = NO_SLOT;
     if (is_bytes) {
         slot.width = slot.ld = 1;
-        slot.element_bytes = sizeof(float);
+        slot.element_bytes = sizeof(RowScale);
         step->reduce.scales = l->scales_of[value] = add_slot(l, &slot);
     }
     l->compiled->n_steps++;

@@ -72,6 +72,10 @@ static float *slot_floats(const Session *s, int slot) {
     return (float *)(void *)s->slots[slot];
 }
 
+static RowScale *slot_scales(const Session *s, int slot) {
+    return (RowScale *)(void *)s->slots[slot];
+}
+
 static void fill_attention(AttentionCall *call, const Session *s, const Step *step) {
     const Slot *slots = s->compiled->slots;
     *call = (AttentionCall){
@@ -176,7 +180,7 @@ static void fill_gemm(GemmCall *call, const Session *s, const Step *step, size_t
         .epilogue = {.bias = part->bias_values, .activation = step->linear.activation},
     };
     if (step->linear.scales != NO_SLOT)
-        call->row_scales = slot_floats(s, step->linear.scales);
+        call->row_scales = slot_scales(s, step->linear.scales);
     if (step->in2 != NO_SLOT) {
         call->epilogue.residual = slot_floats(s, step->in2) + part->column;
         call->epilogue.ld_residual = s->compiled->slots[step->in2].ld;
@@ -253,7 +257,7 @@ static void run_reduce(const Session *s, const Step *step, size_t begin, size_t 
     uint8_t *y = s->slots[step->out] + begin * out->ld * out->element_bytes;
     if (step->reduce.scales != NO_SLOT)
         quantize->bytes(rows, in->width, x, in->ld, y, out->ld,
-                        slot_floats(s, step->reduce.scales) + begin);
+                        slot_scales(s, step->reduce.scales) + begin);
     else
         quantize->bf16(rows, in->width, x, in->ld, (uint16_t *)(void *)y, out->ld);
 }
