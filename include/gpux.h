@@ -108,7 +108,7 @@ GPUX_API gpux_status gpux_resolve(gpux_text *folder, gpux_env *env, const char *
 typedef struct gpux_convert_options {
     size_t size;
     const char *output; // folder for the result; NULL = beside the weights
-    int opset;          // 13 to 23; 0 = 18
+    int opset;          // 17 to 23; 0 = 18
     const char *task;   // NULL = from the architecture
     bool force;         // overwrite a gpux.yml that exists
 } gpux_convert_options;

@@ -61,7 +61,7 @@ static gpux_status prepare(gpux_request **out, const gpux_model *model, const Be
                            gpux_error *error) {
     if (input->json.len > 0)
         return gpux_prepare(out, model, input->json.ptr, input->json.len, error);
-    return gpux_prepare_synthetic(out, model, input->batch, input->seq_len, 0, error);
+    return gpux_prepare_synthetic(out, model, input->batch, input->seq_len, input->seq_low, error);
 }
 
 // Runs until the request is done: an encoder takes one step, a generator one per token.

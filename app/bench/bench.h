@@ -35,6 +35,7 @@ typedef struct BenchInput {
     StrView json;   // the request; empty = synthetic
     size_t batch;   // samples of one run
     size_t seq_len; // of a synthetic request
+    size_t seq_low; // of one with mixed lengths: the shortest; else 0
 } BenchInput;
 
 typedef struct BenchOptions {

@@ -157,13 +157,26 @@ static void write_setting(JsonWriter *writer, const BenchReport *report) {
     json_write_i64(writer, result->threads);
 }
 
+// What the loaded model says of itself, else what is known of its folder.
+static const JsonValue *find_key(const BenchReport *report, const char *key) {
+    const JsonValue *value = json_get(report->model, key);
+    bool is_known = value != NULL && json_kind(value) != JSON_NULL;
+    return is_known ? value : json_get(report->info, key);
+}
+
 static void write_model(JsonWriter *writer, const BenchReport *report) {
-    static const char *const KEYS[] = {"model_id",   "revision",   "commit", "task",
-                                       "parameters", "size_bytes", "cached"};
+    static const char *const KEYS[] = {"model_id", "revision",   "commit",
+                                       "task",     "parameters", "size_bytes"};
     json_key(writer, "model");
     json_write_cstr(writer, report->model_name);
     for (size_t i = 0; i < sizeof KEYS / sizeof KEYS[0]; i++)
-        write_copy(writer, KEYS[i], json_get(report->model, KEYS[i]));
+        write_copy(writer, KEYS[i], find_key(report, KEYS[i]));
+    // A model of a registry is in the cache; any other is a folder of the user's.
+    json_key(writer, "cached");
+    if (report->info == NULL)
+        json_write_null(writer);
+    else
+        json_write_bool(writer, json_cstr_or(report->info, "registry", NULL) != NULL);
 }
 
 static void write_host(JsonWriter *writer, const HostInfo *host) {

@@ -15,6 +15,7 @@ typedef struct BenchReport {
     bool model_scope;
     const char *model_name;   // as the user called it
     const JsonValue *model;   // gpux_model_describe; NULL leaves its keys null
+    const JsonValue *info;    // model_info of gpux_inspect: where the model comes from; or NULL
     const JsonValue *profile; // gpux_runner_profile, or NULL
     const HostInfo *host;
 } BenchReport;

@@ -165,6 +165,38 @@ static void without_a_description_the_report_still_stands(void **state) {
     json_free(doc);
 }
 
+static void what_the_folder_says_fills_what_the_model_does_not(void **state) {
+    static const char INFO[] =
+        "{\"model_id\": \"org/m\", \"revision\": \"main\", \"commit\": \"abc\", "
+        "\"size_bytes\": 1234, \"task\": \"of the folder\", \"registry\": \"huggingface\"}";
+    Fixture *fixture = *state;
+    JsonDoc *info = NULL;
+    assert_int_equal(json_parse(&info, SV(INFO), 0, NULL), STATUS_OK);
+    fixture->report.info = json_root(info);
+    JsonDoc *doc = write_and_parse(&fixture->report);
+    const JsonValue *root = json_root(doc);
+    assert_string_equal(json_cstr_or(root, "model_id", ""), "org/m");
+    assert_string_equal(json_cstr_or(root, "revision", ""), "main");
+    assert_string_equal(json_cstr_or(root, "commit", ""), "abc");
+    assert_int_equal(json_i64_or(root, "size_bytes", 0), 1234);
+    assert_string_equal(json_cstr_or(root, "task", ""), "text-classification");
+    assert_true(json_bool_or(root, "cached", false));
+    json_free(doc);
+    json_free(info);
+}
+
+static void a_folder_of_the_user_is_not_cached(void **state) {
+    Fixture *fixture = *state;
+    JsonDoc *info = NULL;
+    assert_int_equal(json_parse(&info, SV("{\"registry\": null}"), 0, NULL), STATUS_OK);
+    fixture->report.info = json_root(info);
+    JsonDoc *doc = write_and_parse(&fixture->report);
+    assert_int_equal(json_kind(json_get(json_root(doc), "cached")), JSON_BOOL);
+    assert_false(json_bool_or(json_root(doc), "cached", true));
+    json_free(doc);
+    json_free(info);
+}
+
 static void the_rows_have_their_documented_order(void **state) {
     static const char *const ORDER[] = {
         "Mean Time", "Std Time",        "Min Time",    "Max Time",   "Median Time",
@@ -191,6 +223,10 @@ int main(void) {
         cmocka_unit_test_setup_teardown(open_dimensions_become_the_measured_shape, make_fixture,
                                         free_fixture),
         cmocka_unit_test_setup_teardown(without_a_description_the_report_still_stands, make_fixture,
+                                        free_fixture),
+        cmocka_unit_test_setup_teardown(what_the_folder_says_fills_what_the_model_does_not,
+                                        make_fixture, free_fixture),
+        cmocka_unit_test_setup_teardown(a_folder_of_the_user_is_not_cached, make_fixture,
                                         free_fixture),
         cmocka_unit_test_setup_teardown(the_rows_have_their_documented_order, make_fixture,
                                         free_fixture),

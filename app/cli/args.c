@@ -91,11 +91,29 @@ static Status check_number(ArgValue *out, const Option *option, const char *text
                      text, min);
 }
 
+// "16-128". Anything without a dash behind its first character is left to check_number.
+static Status check_range(ArgValue *out, const Option *option, const char *text, const char *source,
+                          Error *error) {
+    const char *dash = text[0] != '\0' ? strchr(text + 1, '-') : NULL;
+    if (dash == NULL)
+        return check_number(out, option, text, source, error);
+    if (!sv_to_i64(&out->low, sv_n(text, (size_t)(dash - text))) || out->low < option->min ||
+        !sv_to_i64(&out->number, sv(dash + 1)) || out->number < out->low ||
+        out->number > option->max)
+        return error_set(error, STATUS_INVALID,
+                         "Invalid value for '%s': '%s' is neither a number nor LOW-HIGH, from %lld "
+                         "to %lld",
+                         source, text, (long long)option->min, (long long)option->max);
+    return STATUS_OK;
+}
+
 Status args_check(ArgValue *out, const Option *option, const char *text, const char *source,
                   Error *error) {
     out->text = text;
     if (option->kind == OPTION_NUMBER)
         return check_number(out, option, text, source, error);
+    if (option->kind == OPTION_RANGE)
+        return check_range(out, option, text, source, error);
     if (option->kind != OPTION_CHOICE)
         return STATUS_OK;
     out->text = find_choice(option->choices, text);
@@ -198,7 +216,11 @@ static Status parse_short(Args *args, int *at, int argc, char *const *argv, Erro
 
 static Status add_positional(Args *args, const char *text, Error *error) {
     const Command *command = args->command;
-    if (args->positional_count < command->positional_count) {
+    size_t given = args->positional_count;
+    size_t known = command->positional_count;
+    if (given < known || command->is_last_repeated) {
+        if (given == ARGS_MAX_POSITIONALS)
+            return error_set(error, STATUS_INVALID, "More than %zu arguments", given);
         args->positionals[args->positional_count++] = text;
         return STATUS_OK;
     }
@@ -262,6 +284,10 @@ bool args_flag(const Args *args, const char *name) {
 
 const char *args_text(const Args *args, const char *name) {
     return args_get(args, name)->text;
+}
+
+int64_t args_low(const Args *args, const char *name) {
+    return args_get(args, name)->low;
 }
 
 int64_t args_number(const Args *args, const char *name) {

@@ -11,12 +11,13 @@
 #include <stddef.h>
 #include <stdint.h>
 
-enum { ARGS_MAX_OPTIONS = 48, ARGS_MAX_POSITIONALS = 4 };
+enum { ARGS_MAX_OPTIONS = 48, ARGS_MAX_POSITIONALS = 256 };
 
 typedef enum OptionKind {
     OPTION_FLAG,   // --name and --no-name
     OPTION_TEXT,   // any value
     OPTION_NUMBER, // a whole number from min to max
+    OPTION_RANGE,  // the same, or two of them: LOW-HIGH
     OPTION_CHOICE, // one of `choices`, any case
 } OptionKind;
 
@@ -43,11 +44,13 @@ typedef struct Positional {
 struct Cli;
 
 typedef struct Command {
-    const char *name;
+    const char *name;    // one word, or two: "batch run"
+    const char *alias;   // another word for it, or NULL
     const char *summary; // one line
     const char *details; // more lines for the help, or NULL
     const Positional *positionals;
     size_t positional_count;
+    bool is_last_repeated; // the last positional may be given many times
     const Option *options;
     size_t option_count;
     const char *examples;        // lines, or NULL
@@ -56,9 +59,10 @@ typedef struct Command {
 
 typedef struct ArgValue {
     const char *text; // as typed, or the fallback, or NULL; of a choice, the table's spelling
-    int64_t number;
-    bool is_set; // typed by the user
-    bool is_on;  // of a flag
+    int64_t number;   // of a range, its end
+    int64_t low;      // of a range, its start; 0 when a single number was given
+    bool is_set;      // typed by the user
+    bool is_on;       // of a flag
 } ArgValue;
 
 typedef struct Args {
@@ -86,6 +90,7 @@ Status args_check(ArgValue *out, const Option *option, const char *text, const c
 const ArgValue *args_get(const Args *args, const char *name);
 bool args_flag(const Args *args, const char *name);
 const char *args_text(const Args *args, const char *name); // NULL when absent and without fallback
+int64_t args_low(const Args *args, const char *name);      // of a range: its start, or 0
 int64_t args_number(const Args *args, const char *name);   // 0 when absent and without fallback
 bool args_is_set(const Args *args, const char *name);
 bool args_knows(const Args *args, const char *name);

@@ -3,6 +3,7 @@
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stddef.h>
+#include <string.h>
 
 #include <cmocka.h>
 
@@ -201,6 +202,44 @@ static void a_variable_is_checked_like_an_option(void **state) {
                         "Invalid value for 'GPUX_RUNS': 'no' is not a whole number of at least 1");
 }
 
+static const Option RANGE = {
+    .name = "seq-len", .kind = OPTION_RANGE, .value_name = "N", .min = 1, .max = 1000};
+
+static void a_range_is_a_number_or_two(void **state) {
+    (void)state;
+    ArgValue value = {0};
+    assert_int_equal(args_check(&value, &RANGE, "128", "--seq-len", NULL), STATUS_OK);
+    assert_int_equal(value.number, 128);
+    assert_int_equal(value.low, 0);
+    assert_int_equal(args_check(&value, &RANGE, "8-1000", "--seq-len", NULL), STATUS_OK);
+    assert_int_equal(value.low, 8);
+    assert_int_equal(value.number, 1000);
+    assert_int_equal(args_check(&value, &RANGE, "8-8", "--seq-len", NULL), STATUS_OK);
+    const char *const wrong[] = {"", "-", "-5", "8-", "9-8", "0-8", "8-1001", "1-2-3", "a-b"};
+    for (size_t i = 0; i < COUNT(wrong); i++) {
+        Error error = {0};
+        assert_int_equal(args_check(&value, &RANGE, wrong[i], "--seq-len", &error), STATUS_INVALID);
+        assert_non_null(strstr(error.message, "--seq-len"));
+    }
+}
+
+static void the_last_argument_can_come_many_times(void **state) {
+    (void)state;
+    static const Positional MODELS[] = {{"MODEL...", false, "models"}};
+    Command command = {.name = "rm", .positionals = MODELS, .positional_count = 1};
+    command.is_last_repeated = true;
+    static char *const argv[] = {"a", "b", "c"};
+    Args args;
+    assert_int_equal(args_parse(&args, &command, 3, argv, false, NULL), STATUS_OK);
+    assert_int_equal(args.positional_count, 3);
+    assert_string_equal(args_positional(&args, 2), "c");
+    assert_null(args_positional(&args, 3));
+    char *many[ARGS_MAX_POSITIONALS + 1];
+    for (size_t i = 0; i < COUNT(many); i++)
+        many[i] = "x";
+    assert_int_equal(args_parse(&args, &command, COUNT(many), many, false, NULL), STATUS_INVALID);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(options_and_arguments_come_in_any_order),
@@ -217,6 +256,8 @@ int main(void) {
         cmocka_unit_test(help_ends_the_parse_before_anything_can_be_missing),
         cmocka_unit_test(the_parse_can_stop_at_the_command),
         cmocka_unit_test(a_variable_is_checked_like_an_option),
+        cmocka_unit_test(a_range_is_a_number_or_two),
+        cmocka_unit_test(the_last_argument_can_come_many_times),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,6 +1,7 @@
 // Messages, results, files and settings shared by the commands.
 #include "app/cli/cli.h"
 
+#include "app/cli/signals.h"
 #include "base/file.h"
 #include "base/memory.h"
 
@@ -55,6 +56,8 @@ static Style label_style(const char *label) {
 // One write per message: lines of several threads do not mix.
 static void say(const Cli *cli, const char *label, const char *text) {
     Buf line = BUF_INIT(MESSAGE_MAX);
+    if (cli->before_message != NULL)
+        cli->before_message(cli->before_message_ctx);
     if (label != NULL) {
         buf_append_cstr(&line, terminal_style(&cli->err, label_style(label)));
         buf_append_cstr(&line, label);
@@ -62,7 +65,12 @@ static void say(const Cli *cli, const char *label, const char *text) {
         buf_append_cstr(&line, terminal_reset(&cli->err));
         buf_append_byte(&line, ' ');
     }
-    text_append_safe(&line, sv(text), true);
+    Buf safe = BUF_INIT(MESSAGE_MAX);
+    text_append_safe(&safe, sv(text), true);
+    text_append_shown(&line, sv_n(safe.ptr, safe.len), &cli->err);
+    if (safe.failed != STATUS_OK)
+        line.failed = safe.failed;
+    buf_free(&safe);
     buf_append_byte(&line, '\n');
     if (line.failed == STATUS_OK)
         fwrite(line.ptr, 1, line.len, stderr);
@@ -154,9 +162,15 @@ void cli_print_gap(void) {
 
 int cli_print_table(const Cli *cli, Table *table, bool to_stderr) {
     Buf text = BUF_INIT(TABLE_TEXT_MAX);
-    Status status = table_print(&text, table, to_stderr ? &cli->err : &cli->out);
-    if (status == STATUS_OK && text.len > 0)
-        fwrite(text.ptr, 1, text.len, to_stderr ? stderr : stdout);
+    Buf shown = BUF_INIT(TABLE_TEXT_MAX);
+    const Terminal *terminal = to_stderr ? &cli->err : &cli->out;
+    Status status = table_print(&text, table, terminal);
+    text_append_shown(&shown, sv_n(text.ptr, text.len), terminal);
+    if (status == STATUS_OK)
+        status = buf_status(&shown, NULL);
+    if (status == STATUS_OK && shown.len > 0)
+        fwrite(shown.ptr, 1, shown.len, to_stderr ? stderr : stdout);
+    buf_free(&shown);
     buf_free(&text);
     table_free(table);
     return status == STATUS_OK ? EXIT_OK : cli_fail(cli, "Error", "%s", status_text(status));
@@ -190,7 +204,11 @@ int cli_write_file(const Cli *cli, const char *path, StrView text) {
     if (file_stat(&stat, path) && (!stat.is_regular || stat.is_symlink))
         return write_through(cli, path, text);
     Error error = {0};
-    if (file_write_atomic(path, text.ptr, text.len, &error) != STATUS_OK)
+    sigset_t before;
+    signals_hold(&before);
+    Status status = file_write_atomic(path, text.ptr, text.len, &error);
+    signals_release(&before);
+    if (status != STATUS_OK)
         return cli_fail(cli, "Error", "Cannot write output file: %s", error.message);
     return EXIT_OK;
 }

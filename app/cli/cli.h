@@ -29,6 +29,9 @@ typedef struct Cli {
     bool is_verbose;
     gpux_log_level log_level;
     gpux_env *env; // after cli_open
+    // Called before each line on stderr while something is drawn there; NULL = nothing is.
+    void (*before_message)(void *ctx);
+    void *before_message_ctx;
 } Cli;
 
 // Detects the streams and reads GPUX_LOG_LEVEL; a word it does not know is warned about.

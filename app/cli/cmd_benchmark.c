@@ -13,6 +13,7 @@ enum { SWEEP_MAX = 64, DEFAULT_SEQ_LEN = 128, JSON_MAX = 64 << 20, PROFILE_ROWS_
 typedef struct Setting {
     int64_t batch;   // 0 = not given
     int64_t seq_len; // of a synthetic request
+    int64_t seq_low; // of one with mixed lengths, else 0
     int64_t threads; // 0 = automatic
 } Setting;
 
@@ -87,6 +88,7 @@ static int make_input(BenchInput *out, Buf *copies, const RunJob *job, const Set
     *out = (BenchInput){
         .batch = setting->batch > 0 ? (size_t)setting->batch : 1,
         .seq_len = (size_t)setting->seq_len,
+        .seq_low = (size_t)setting->seq_low,
     };
     if (input->is_empty)
         return EXIT_OK;
@@ -286,6 +288,7 @@ static int measure_all(RunJob *job, const Sweep *sweep, BenchReport *reports, Se
             setting.batch = sweep->values[i];
         } else if (strcmp(sweep->key, "seq-len") == 0) {
             setting.seq_len = sweep->values[i];
+            setting.seq_low = 0;
         } else {
             setting.threads = sweep->values[i];
             code = run_new_runner(job, (int)setting.threads);
@@ -350,14 +353,33 @@ static int64_t choose_seq_len(const Args *args, const JsonValue *model) {
 // A synthetic length has no say over a given request.
 static int check_seq_len(const RunJob *job, const Sweep *sweep) {
     const Args *args = &job->cli->args;
-    if (job->input.is_empty)
+    if (job->input.is_empty) {
+        bool sweeps_batch = sweep->key != NULL && strcmp(sweep->key, "batch") == 0;
+        if (args_low(args, "seq-len") > 0 && args_number(args, "batch") < 2 && !sweeps_batch)
+            cli_say(job->cli, "Warning",
+                    "a batch of 1 has no mixed lengths: %lld tokens are used; see --batch",
+                    (long long)args_number(args, "seq-len"));
         return EXIT_OK;
+    }
     if (sweep->key != NULL && strcmp(sweep->key, "seq-len") == 0)
         return cli_usage(job->cli, "--sweep seq-len=... measures synthetic requests: leave the "
                                    "input out");
     if (args_is_set(args, "seq-len"))
         cli_say(job->cli, "Warning", "--seq-len has no effect on a given input");
     return EXIT_OK;
+}
+
+// What is known of the model's folder or file. The benchmark does without when it cannot be read.
+static const JsonValue *read_info(JsonDoc **doc, const RunJob *job) {
+    gpux_text text = {0};
+    bool is_file;
+    if (run_inspect(&text, &is_file, job, NULL) != GPUX_OK)
+        return NULL;
+    Status status = json_parse(doc, sv_n(text.ptr, text.len), 0, NULL);
+    gpux_text_free(&text);
+    if (status != STATUS_OK)
+        return NULL;
+    return is_file ? json_root(*doc) : json_get(json_root(*doc), "model_info");
 }
 
 int run_benchmark(RunJob *job) {
@@ -376,10 +398,12 @@ int run_benchmark(RunJob *job) {
     code = cli_parse_json(job->cli, &doc, &text);
     HostInfo host;
     host_info(&host);
-    BenchReport report = {.model = json_root(doc), .host = &host};
+    JsonDoc *info = NULL;
+    BenchReport report = {.model = json_root(doc), .info = read_info(&info, job), .host = &host};
     Setting setting = {
         .batch = args_number(args, "batch"),
         .seq_len = choose_seq_len(args, json_root(doc)),
+        .seq_low = args_low(args, "seq-len"),
         .threads = job->threads,
     };
     if (code == EXIT_OK) {
@@ -388,6 +412,7 @@ int run_benchmark(RunJob *job) {
         code = sweep.key != NULL ? benchmark_sweep(job, &sweep, &report, &setting)
                                  : benchmark_single(job, &report, &setting);
     }
+    json_free(info);
     json_free(doc);
     gpux_text_free(&text);
     return code;

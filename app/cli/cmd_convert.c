@@ -1,5 +1,6 @@
 // gpux convert DIR
 #include "app/cli/commands.h"
+#include "app/cli/signals.h"
 
 #include "base/file.h"
 #include "base/memory.h"
@@ -87,7 +88,9 @@ static int convert_folder(Cli *cli, const char *folder) {
         cli_note(cli, "Converting to ONNX...");
     gpux_text report = {0};
     gpux_error error = {0};
+    signals_begin_writing();
     gpux_status status = gpux_convert(&report, cli->env, folder, &options, &error);
+    signals_end_writing();
     if (status != GPUX_OK)
         return report_failure(cli, status, &error);
     int code = print_result(cli, &report, options.output != NULL ? options.output : folder);

@@ -34,6 +34,28 @@
         .group = heading, .name = "revision", .kind = OPTION_TEXT, .value_name = "REV",            \
         .help = "Revision of a cached model: branch, tag or commit"                                \
     }
+#define OPTION_FORMAT(heading)                                                                     \
+    {                                                                                              \
+        .group = heading, .name = "format", .kind = OPTION_CHOICE, .value_name = "FORM",           \
+        .fallback = "gpux", .choices = (const char *const[]){"gpux", "hf", "raw", NULL},           \
+        .help = "Form of the answer: gpux, hf (the hub's) or raw (graph outputs)"                  \
+    }
+#define OPTION_PROVIDER(heading)                                                                   \
+    {                                                                                              \
+        .group = heading, .name = "provider", .short_name = 'p', .kind = OPTION_TEXT,              \
+        .value_name = "NAME", .help = "Who computes: auto, cpu, ... ('gpux inspect' lists them)"   \
+    }
+#define OPTION_PRECISION(heading)                                                                  \
+    {                                                                                              \
+        .group = heading, .name = "precision", .kind = OPTION_CHOICE, .value_name = "TYPE",        \
+        .choices = (const char *const[]){"auto", "fp32", "bf16", "int8", NULL},                    \
+        .help = "Arithmetic: fp32, bf16 or int8; auto is fp32"                                     \
+    }
+#define OPTION_THREADS(heading)                                                                    \
+    {                                                                                              \
+        .group = heading, .name = "threads", .kind = OPTION_NUMBER, .value_name = "N", .min = 1,   \
+        .max = 4096, .help = "Threads (default: the CPUs this process may use)"                    \
+    }
 #define OPTION_JSON(what)                                                                          \
     { .name = "json", .kind = OPTION_FLAG, .help = what }
 
@@ -51,9 +73,9 @@ const Command COMMAND_ROOT = {
     .summary = "Docker-like GPU runtime for ML inference",
     .options = ROOT_OPTIONS,
     .option_count = COUNT(ROOT_OPTIONS),
-    .examples = "gpux convert ./my-model\n"
+    .examples = "gpux pull distilbert-base-uncased-finetuned-sst-2-english\n"
+                "gpux run distilbert-base-uncased-finetuned-sst-2-english \"I love it!\"\n"
                 "gpux inspect ./my-model\n"
-                "gpux run ./my-model \"I love this product!\"\n"
                 "gpux run ./my-model --benchmark --seq-len 128",
 };
 
@@ -86,13 +108,7 @@ static const Option RUN_OPTIONS[] = {
      .kind = OPTION_TEXT,
      .value_name = "FILE",
      .help = "Write the result JSON there; its folder must exist"},
-    {.group = "Output",
-     .name = "format",
-     .kind = OPTION_CHOICE,
-     .value_name = "FORM",
-     .fallback = "gpux",
-     .choices = (const char *const[]){"gpux", "hf", "raw", NULL},
-     .help = "Form of the answer: gpux, hf (the hub's) or raw (graph outputs)"},
+    OPTION_FORMAT("Output"),
     {.group = "Output",
      .name = "json",
      .kind = OPTION_FLAG,
@@ -100,25 +116,20 @@ static const Option RUN_OPTIONS[] = {
     OPTION_CONFIG("Model"),
     OPTION_CACHE_DIR("Model"),
     OPTION_REVISION("Model"),
-    {.group = "Engine",
-     .name = "provider",
-     .short_name = 'p',
-     .kind = OPTION_TEXT,
-     .value_name = "NAME",
-     .help = "Who computes: auto, cpu, ... ('gpux inspect' lists them)"},
-    {.group = "Engine",
-     .name = "precision",
+    {.group = "Model",
+     .name = "pull",
      .kind = OPTION_CHOICE,
-     .value_name = "TYPE",
-     .choices = (const char *const[]){"auto", "fp32", NULL},
-     .help = "Arithmetic: auto or fp32"},
-    {.group = "Engine",
-     .name = "threads",
-     .kind = OPTION_NUMBER,
-     .value_name = "N",
-     .min = 1,
-     .max = 4096,
-     .help = "Threads (default: the CPUs this process may use)"},
+     .value_name = "WHEN",
+     .choices = (const char *const[]){"missing", "always", "never", NULL},
+     .help = "Pull the model first: when it is missing, always (to bring it up to date), or never "
+             "(default; missing with GPUX_AUTO_PULL=1)"},
+    {.group = "Model",
+     .name = "offline",
+     .kind = OPTION_FLAG,
+     .help = "Send nothing, whatever --pull and GPUX_AUTO_PULL say"},
+    OPTION_PROVIDER("Engine"),
+    OPTION_PRECISION("Engine"),
+    OPTION_THREADS("Engine"),
     {.group = "Engine",
      .name = "profile",
      .kind = OPTION_FLAG,
@@ -152,11 +163,12 @@ static const Option RUN_OPTIONS[] = {
      .help = "Samples per run: of the synthetic request, or copies of the given one"},
     {.group = "Benchmark",
      .name = "seq-len",
-     .kind = OPTION_NUMBER,
+     .kind = OPTION_RANGE,
      .value_name = "N",
      .min = 1,
      .max = 1048576,
-     .help = "Tokens per sample of the synthetic request (default: 128, or the model's limit)"},
+     .help = "Tokens per sample of the synthetic request, or LOW-HIGH for samples of mixed "
+             "lengths (default: 128, or the model's limit)"},
     {.group = "Benchmark",
      .name = "scope",
      .kind = OPTION_CHOICE,
@@ -169,6 +181,47 @@ static const Option RUN_OPTIONS[] = {
      .kind = OPTION_TEXT,
      .value_name = "KEY=LIST",
      .help = "One row per value, the best is marked: batch=1,4,16 or threads=1,2 or seq-len=8,128"},
+    OPTION_VERBOSE("General"),
+    OPTION_HELP("General"),
+};
+
+static const Positional BATCH_RUN_POSITIONALS[] = {
+    {"MODEL_NAME", true, "A folder, a project here, or a cached model"},
+    {"FILE", true, "File with one JSON request per line, or - for stdin"},
+};
+
+static const Option BATCH_RUN_OPTIONS[] = {
+    {.group = "Output",
+     .name = "output",
+     .short_name = 'o',
+     .kind = OPTION_TEXT,
+     .value_name = "FILE",
+     .help = "Write the answers there instead of to stdout; its folder must exist"},
+    {.group = "Output",
+     .name = "resume",
+     .kind = OPTION_FLAG,
+     .help = "Keep the answers that are complete in --output and go on after them"},
+    OPTION_FORMAT("Output"),
+    {.group = "Speed",
+     .name = "batch",
+     .kind = OPTION_NUMBER,
+     .value_name = "N",
+     .min = 1,
+     .max = 65536,
+     .help = "At most N requests in one pass (default: as many as fit 4096 tokens)"},
+    {.group = "Speed",
+     .name = "jobs",
+     .kind = OPTION_NUMBER,
+     .value_name = "N",
+     .min = 1,
+     .max = 1024,
+     .help = "Threads that read requests and write answers (default: as --threads)"},
+    OPTION_CONFIG("Model"),
+    OPTION_CACHE_DIR("Model"),
+    OPTION_REVISION("Model"),
+    OPTION_PROVIDER("Engine"),
+    OPTION_PRECISION("Engine"),
+    OPTION_THREADS("Engine"),
     OPTION_VERBOSE("General"),
     OPTION_HELP("General"),
 };
@@ -211,9 +264,9 @@ static const Option CONVERT_OPTIONS[] = {
      .kind = OPTION_NUMBER,
      .value_name = "N",
      .fallback = "18",
-     .min = 13,
+     .min = 17,
      .max = 23,
-     .help = "ONNX opset of the graph, 13 to 23"},
+     .help = "ONNX opset of the graph, 17 to 23"},
     {.name = "task",
      .kind = OPTION_TEXT,
      .value_name = "TASK",
@@ -230,8 +283,24 @@ static const Option VERSION_OPTIONS[] = {
     OPTION_HELP(NULL),
 };
 
-static const Positional HELP_POSITIONALS[] = {{"COMMAND", false, "The command to explain"}};
-static const Option HELP_OPTIONS[] = {OPTION_VERBOSE(NULL), OPTION_HELP(NULL)};
+static const Positional COMPLETION_POSITIONALS[] = {
+    {"SHELL", true, "bash, zsh or fish"},
+};
+static const Option COMPLETION_OPTIONS[] = {OPTION_VERBOSE(NULL), OPTION_HELP(NULL)};
+
+static const Positional HELP_POSITIONALS[] = {
+    {"COMMAND", false, "The command to explain"},
+    {"SUBCOMMAND", false, "Its second word"},
+};
+static const Option HELP_OPTIONS[] = {
+    {.name = "man",
+     .kind = OPTION_FLAG,
+     .help = "Print the manual page instead, for man -l or mandoc"},
+    OPTION_VERBOSE(NULL),
+    OPTION_HELP(NULL),
+};
+
+#include "app/cli/commands_hub.h"
 
 static const Command COMMAND_TABLE[] = {
     {
@@ -248,6 +317,131 @@ static const Command COMMAND_TABLE[] = {
                     "gpux run ./my-model --benchmark --runs 1000 --warmup 100\n"
                     "gpux run ./my-model --sweep batch=1,4,8,16",
         .run = cmd_run,
+    },
+    {
+        .name = "batch run",
+        .summary = "Run inference on every line of a file",
+        .details =
+            "Reads one JSON request per line and answers each with one line, in the order of the "
+            "file. A line that fails gets the answer {\"error\": ...} and the others go on; the "
+            "exit code is then 1. Requests of like length run together. A file of any size needs "
+            "no more memory than a thousand lines of it.",
+        .positionals = BATCH_RUN_POSITIONALS,
+        .positional_count = COUNT(BATCH_RUN_POSITIONALS),
+        .options = BATCH_RUN_OPTIONS,
+        .option_count = COUNT(BATCH_RUN_OPTIONS),
+        .examples = "gpux batch run ./my-model requests.jsonl -o answers.jsonl\n"
+                    "gpux batch run ./my-model requests.jsonl -o answers.jsonl --resume\n"
+                    "zcat requests.jsonl.gz | gpux batch run ./my-model - | gzip > answers.gz",
+        .run = cmd_batch_run,
+    },
+    {
+        .name = "batch pull",
+        .summary = "Pull every model of a list",
+        .details = "One model after the other; one that fails is reported and the others go on. "
+                   "The exit code is that of the first failure.",
+        .positionals = BATCH_PULL_POSITIONALS,
+        .positional_count = COUNT(BATCH_PULL_POSITIONALS),
+        .options = BATCH_PULL_OPTIONS,
+        .option_count = COUNT(BATCH_PULL_OPTIONS),
+        .examples = "gpux batch pull models.txt\n"
+                    "echo org/name | gpux batch pull -",
+        .run = cmd_batch_pull,
+    },
+    {
+        .name = "pull",
+        .summary = "Pull a model from a supported registry",
+        .details = "Downloads what is needed, verifies it, and converts it to ONNX. A pull that "
+                   "was interrupted goes on where it was; one that is up to date downloads "
+                   "nothing.",
+        .positionals = PULL_POSITIONALS,
+        .positional_count = COUNT(PULL_POSITIONALS),
+        .options = PULL_OPTIONS,
+        .option_count = COUNT(PULL_OPTIONS),
+        .examples = "gpux pull sentence-transformers/all-MiniLM-L6-v2\n"
+                    "gpux pull org/name --revision v1.0\n"
+                    "gpux pull org/name@refs/pr/1 --json",
+        .run = cmd_pull,
+    },
+    {
+        .name = "list",
+        .alias = "ls",
+        .summary = "List cached models",
+        .options = LIST_OPTIONS,
+        .option_count = COUNT(LIST_OPTIONS),
+        .run = cmd_list,
+    },
+    {
+        .name = "rm",
+        .alias = "remove",
+        .summary = "Remove cached models",
+        .positionals = RM_POSITIONALS,
+        .positional_count = COUNT(RM_POSITIONALS),
+        .is_last_repeated = true,
+        .options = RM_OPTIONS,
+        .option_count = COUNT(RM_OPTIONS),
+        .examples = "gpux rm org/name\n"
+                    "gpux rm org/name --revision v1.0\n"
+                    "gpux rm --all",
+        .run = cmd_rm,
+    },
+    {
+        .name = "prune",
+        .summary = "Delete what interrupted pulls left in the cache",
+        .details = "Replaced and removed copies, lock files that nobody holds, and pulls that "
+                   "were interrupted more than 7 days ago.",
+        .options = PRUNE_OPTIONS,
+        .option_count = COUNT(PRUNE_OPTIONS),
+        .run = cmd_prune,
+    },
+    {
+        .name = "search",
+        .summary = "Search a registry for models",
+        .positionals = SEARCH_POSITIONALS,
+        .positional_count = COUNT(SEARCH_POSITIONALS),
+        .options = SEARCH_OPTIONS,
+        .option_count = COUNT(SEARCH_OPTIONS),
+        .examples = "gpux search minilm --task sentence-similarity --sort downloads",
+        .run = cmd_search,
+    },
+    {
+        .name = "info",
+        .summary = "Show what a registry says of a model, without downloading it",
+        .positionals = PULL_POSITIONALS,
+        .positional_count = COUNT(PULL_POSITIONALS),
+        .options = INFO_OPTIONS,
+        .option_count = COUNT(INFO_OPTIONS),
+        .examples = "gpux info sentence-transformers/all-MiniLM-L6-v2",
+        .run = cmd_info,
+    },
+    {
+        .name = "login",
+        .summary = "Store a token of a registry",
+        .details = "Asks for the token, shows it nowhere, and stores it only after the registry "
+                   "has accepted it.",
+        .positionals = LOGIN_POSITIONALS,
+        .positional_count = COUNT(LOGIN_POSITIONALS),
+        .options = LOGIN_OPTIONS,
+        .option_count = COUNT(LOGIN_OPTIONS),
+        .examples = "gpux login\n"
+                    "gpux login --token-stdin < token.txt",
+        .run = cmd_login,
+    },
+    {
+        .name = "logout",
+        .summary = "Forget the stored token",
+        .positionals = LOGIN_POSITIONALS,
+        .positional_count = COUNT(LOGIN_POSITIONALS),
+        .options = LOGOUT_OPTIONS,
+        .option_count = COUNT(LOGOUT_OPTIONS),
+        .run = cmd_logout,
+    },
+    {
+        .name = "registries",
+        .summary = "List the registries that gpux knows",
+        .options = REGISTRIES_OPTIONS,
+        .option_count = COUNT(REGISTRIES_OPTIONS),
+        .run = cmd_registries,
     },
     {
         .name = "inspect",
@@ -277,6 +471,19 @@ static const Command COMMAND_TABLE[] = {
         .run = cmd_convert,
     },
     {
+        .name = "completion",
+        .summary = "Print the completion script of a shell",
+        .details = "The script completes commands, options, their values, and models.",
+        .positionals = COMPLETION_POSITIONALS,
+        .positional_count = COUNT(COMPLETION_POSITIONALS),
+        .options = COMPLETION_OPTIONS,
+        .option_count = COUNT(COMPLETION_OPTIONS),
+        .examples = "source <(gpux completion bash)\n"
+                    "gpux completion zsh > ~/.zfunc/_gpux\n"
+                    "gpux completion fish > ~/.config/fish/completions/gpux.fish",
+        .run = cmd_completion,
+    },
+    {
         .name = "version",
         .summary = "Print the version",
         .options = VERSION_OPTIONS,
@@ -285,7 +492,7 @@ static const Command COMMAND_TABLE[] = {
     },
     {
         .name = "help",
-        .summary = "Explain a command",
+        .summary = "Explain a command, also as a manual page",
         .positionals = HELP_POSITIONALS,
         .positional_count = COUNT(HELP_POSITIONALS),
         .options = HELP_OPTIONS,
@@ -299,22 +506,73 @@ const size_t COMMAND_COUNT = COUNT(COMMAND_TABLE);
 
 static const EnvVariable ENV_TABLE[] = {
     {"GPUX_CACHE_DIR", "Cache root instead of ~/.gpux/models"},
+    {"GPUX_AUTO_PULL", "1: run pulls a model that is not cached, as --pull missing"},
+    {"GPUX_OFFLINE", "1: no network at all (also HF_HUB_OFFLINE, TRANSFORMERS_OFFLINE)"},
+    {"HF_TOKEN", "Token of the hub (also HUGGING_FACE_HUB_TOKEN)"},
+    {"HF_ENDPOINT", "Address of the hub instead of https://huggingface.co"},
     {"GPUX_PROVIDER", "Provider, as --provider"},
     {"GPUX_PRECISION", "Precision, as --precision"},
     {"GPUX_THREADS", "Threads, as --threads"},
     {"GPUX_LOG_LEVEL", "DEBUG, INFO, WARNING (default), ERROR or CRITICAL"},
     {"GPUX_CPU_LEVEL", "Test aid: hold the CPU back to ref, avx2 or avx512"},
     {"NO_COLOR", "No colour and no box characters"},
+    {"COLUMNS", "Width of tables and help, instead of the terminal's"},
 };
 
 const EnvVariable *const ENV_VARIABLES = ENV_TABLE;
 const size_t ENV_VARIABLE_COUNT = COUNT(ENV_TABLE);
 
+static const ExitMeaning EXIT_TABLE[] = {
+    {"0", "Success"},
+    {"1", "Any failure of run or inspect, a model that is not found, and other general failures"},
+    {"2", "Usage error; pull, info, rm: the model or its revision is not found"},
+    {"3", "pull, search, info, login: network error, or offline"},
+    {"4", "pull, search, info, login: the registry refuses the token, or the model is gated"},
+    {"5", "pull, convert: the checkpoint cannot become a graph"},
+    {"130, 143", "Interrupted by SIGINT, SIGTERM"},
+};
+
+const ExitMeaning *const EXIT_MEANINGS = EXIT_TABLE;
+const size_t EXIT_MEANING_COUNT = COUNT(EXIT_TABLE);
+
+static bool is_alias(const Command *command, const char *word) {
+    return command->alias != NULL && strcmp(command->alias, word) == 0;
+}
+
 const Command *command_find(const char *name) {
     for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if (strcmp(COMMANDS[i].name, name) == 0)
+        if (strcmp(COMMANDS[i].name, name) == 0 || is_alias(&COMMANDS[i], name))
             return &COMMANDS[i];
     return NULL;
+}
+
+// Length of the first word of a name.
+static size_t first_word(const char *name) {
+    return strcspn(name, " ");
+}
+
+const Command *command_match(int argc, char *const *argv, int *words) {
+    for (size_t i = 0; i < COMMAND_COUNT && argc > 0; i++) {
+        const char *name = COMMANDS[i].name;
+        size_t len = first_word(name);
+        bool is_meant = is_alias(&COMMANDS[i], argv[0]);
+        if (!is_meant && !sv_equal_cstr(sv_n(name, len), argv[0]))
+            continue;
+        *words = name[len] == '\0' ? 1 : 2;
+        if (*words == 1 || (argc > 1 && strcmp(name + len + 1, argv[1]) == 0))
+            return &COMMANDS[i];
+    }
+    return NULL;
+}
+
+bool command_is_group(const char *word) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        const char *name = COMMANDS[i].name;
+        size_t len = first_word(name);
+        if (name[len] == ' ' && sv_equal_cstr(sv_n(name, len), word))
+            return true;
+    }
+    return false;
 }
 
 // Two letters swapped ("rnu") are one slip but two edits.

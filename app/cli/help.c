@@ -129,6 +129,8 @@ void help_command(Buf *out, const Command *command, int width) {
     buf_printf(out, "\n%s\n", command->summary);
     if (command->details != NULL)
         append_wrapped(out, command->details, 0, width);
+    if (command->alias != NULL)
+        buf_printf(out, "Also: gpux %s\n", command->alias);
     if (command->positional_count > 0)
         buf_append_cstr(out, "\nArguments:\n");
     int widest = 0;
@@ -141,18 +143,36 @@ void help_command(Buf *out, const Command *command, int width) {
     append_lines(out, "Examples", command->examples);
 }
 
+// The commands, or those whose first word is `group`.
+static void append_commands(Buf *out, const char *group, int width) {
+    int widest = 0;
+    buf_append_cstr(out, "\nCommands:\n");
+    for (int pass = 0; pass < 2; pass++)
+        for (size_t i = 0; i < COMMAND_COUNT; i++) {
+            const char *name = COMMANDS[i].name;
+            size_t len = group != NULL ? strlen(group) : 0;
+            if (group != NULL && (strncmp(name, group, len) != 0 || name[len] != ' '))
+                continue;
+            if (pass == 1)
+                append_item(out, name, COMMANDS[i].summary, widest, width);
+            else if ((int)strlen(name) > widest)
+                widest = (int)strlen(name);
+        }
+}
+
+void help_group(Buf *out, const char *group, int width) {
+    buf_printf(out, "Usage: gpux %s COMMAND [ARGS]\n", group);
+    append_commands(out, group, clamp_width(width));
+    buf_printf(out, "\n'gpux %s COMMAND --help' explains a command.\n", group);
+}
+
 void help_root(Buf *out, int width) {
     width = clamp_width(width);
     help_usage(out, &COMMAND_ROOT);
-    buf_printf(out, "\n%s\n\nCommands:\n", COMMAND_ROOT.summary);
-    int widest = 0;
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        if ((int)strlen(COMMANDS[i].name) > widest)
-            widest = (int)strlen(COMMANDS[i].name);
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        append_item(out, COMMANDS[i].name, COMMANDS[i].summary, widest, width);
+    buf_printf(out, "\n%s\n", COMMAND_ROOT.summary);
+    append_commands(out, NULL, width);
     append_options(out, &COMMAND_ROOT, width);
-    widest = 0;
+    int widest = 0;
     for (size_t i = 0; i < ENV_VARIABLE_COUNT; i++)
         if ((int)strlen(ENV_VARIABLES[i].name) > widest)
             widest = (int)strlen(ENV_VARIABLES[i].name);

@@ -80,6 +80,35 @@ static void a_misspelt_command_is_guessed(void **state) {
     assert_null(command_closest(""));
 }
 
+static void commands_of_two_words_are_found(void **state) {
+    (void)state;
+    int words = 0;
+    char *const two[] = {"batch", "run", "model"};
+    const Command *command = command_match(3, two, &words);
+    assert_non_null(command);
+    assert_string_equal(command->name, "batch run");
+    assert_int_equal(words, 2);
+    assert_null(command_match(1, two, &words));
+    char *const one[] = {"run", "batch"};
+    assert_string_equal(command_match(2, one, &words)->name, "run");
+    assert_int_equal(words, 1);
+    assert_null(command_match(0, one, &words));
+    assert_true(command_is_group("batch"));
+    assert_false(command_is_group("run"));
+    assert_false(command_is_group("bat"));
+    assert_string_equal(command_closest("batch rnu"), "batch run");
+}
+
+static void the_help_of_a_group_lists_its_commands(void **state) {
+    (void)state;
+    Buf help = BUF_INIT(1 << 20);
+    help_group(&help, "batch", 80);
+    assert_non_null(strstr(help.ptr, "gpux batch COMMAND"));
+    assert_non_null(strstr(help.ptr, "batch run"));
+    assert_null(strstr(help.ptr, "inspect"));
+    buf_free(&help);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(every_option_of_the_table_is_in_the_help),
@@ -88,6 +117,8 @@ int main(void) {
         cmocka_unit_test(the_help_names_the_commands_and_says_what_gpux_is),
         cmocka_unit_test(the_list_of_commands_and_options_keeps_to_the_width),
         cmocka_unit_test(a_misspelt_command_is_guessed),
+        cmocka_unit_test(commands_of_two_words_are_found),
+        cmocka_unit_test(the_help_of_a_group_lists_its_commands),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -10,7 +10,7 @@
 
 enum { INPUT_MAX = 1 << 30 };
 
-static StrView trim_mark(StrView text) {
+StrView input_trim(StrView text) {
     // Windows editors put a byte order mark in front.
     if (sv_starts_with(text, SV("\xEF\xBB\xBF")))
         text = sv_n(text.ptr + 3, text.len - 3);
@@ -82,7 +82,7 @@ static size_t count_samples(const JsonScan *scan) {
 
 // Keeps only the text between byte order mark and final white space.
 static void trim_buf(Buf *buf) {
-    StrView text = trim_mark(buf_view(buf));
+    StrView text = input_trim(buf_view(buf));
     if (text.len == buf->len)
         return;
     memmove(buf->ptr, text.ptr, text.len);
@@ -118,7 +118,7 @@ bool input_next_line(StrView *rest, StrView *line, size_t *number) {
     while (rest->len > 0) {
         const char *end = memchr(rest->ptr, '\n', rest->len);
         size_t len = end != NULL ? (size_t)(end - rest->ptr) : rest->len;
-        *line = trim_mark(sv_n(rest->ptr, len));
+        *line = input_trim(sv_n(rest->ptr, len));
         size_t step = end != NULL ? len + 1 : len;
         *rest = sv_n(rest->ptr + step, rest->len - step);
         *number += 1;
@@ -128,19 +128,17 @@ bool input_next_line(StrView *rest, StrView *line, size_t *number) {
     return false;
 }
 
-// "…: line 1 column 5" of one line becomes "…: line <number> column 5" of the file.
-static Status move_to_line(Error *error, size_t number) {
+void input_place_error(char *message, size_t cap, size_t number) {
     static const char MARK[] = ": line 1 column ";
     char text[ERROR_MESSAGE_SIZE];
-    if (error == NULL)
-        return STATUS_CORRUPT;
-    memcpy(text, error->message, sizeof text);
+    snprintf(text, sizeof text, "%s", message);
     char *mark = strstr(text, MARK);
-    if (mark == NULL)
-        return error_prefix(error, error->code, "line %zu", number);
+    if (mark == NULL) {
+        snprintf(message, cap, "line %zu: %s", number, text);
+        return;
+    }
     *mark = '\0';
-    return error_set(error, error->code, "%s: line %zu column %s", text, number,
-                     mark + sizeof MARK - 1);
+    snprintf(message, cap, "%s: line %zu column %s", text, number, mark + sizeof MARK - 1);
 }
 
 Status input_check_lines(RunInput *out, Error *error) {
@@ -152,8 +150,11 @@ Status input_check_lines(RunInput *out, Error *error) {
     while (input_next_line(&rest, &line, &number)) {
         JsonScan scan = {0};
         Status status = json_scan(&scan, line, error);
-        if (status != STATUS_OK)
-            return status == STATUS_CORRUPT ? move_to_line(error, number) : status;
+        if (status != STATUS_OK) {
+            if (error != NULL)
+                input_place_error(error->message, sizeof error->message, number);
+            return status;
+        }
         JsonKind kind = scan.kind;
         json_scan_free(&scan);
         if (kind != JSON_OBJECT && kind != JSON_ARRAY)
@@ -232,6 +233,11 @@ static int load_file(RunInput *out, const Cli *cli, const char *path) {
 }
 
 static int load_text(RunInput *out, const Cli *cli, const char *text) {
+    size_t bad;
+    if (!utf8_is_valid(sv(text), &bad))
+        return cli_fail(
+            cli, "Error",
+            "The text is not UTF-8 (byte %zu); convert it first, for example with iconv", bad);
     JsonWriter writer = json_writer(&out->text, 0);
     json_begin_object(&writer);
     json_key(&writer, "inputs");

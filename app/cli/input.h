@@ -38,6 +38,12 @@ Status input_check(RunInput *out, Error *error);
 // The same for one request per line; the message's line is the file's.
 Status input_check_lines(RunInput *out, Error *error);
 
+// `text` without white space at its ends and without the mark that Windows editors put in front.
+StrView input_trim(StrView text);
+// Says in a message about one line where it stands in the file: its "line 1 column 5" becomes
+// "line <number> column 5"; a message without a place gets "line <number>: " in front.
+void input_place_error(char *message, size_t cap, size_t number);
+
 // The next line of `rest` that is not blank, trimmed; false at the end. *number counts all lines.
 bool input_next_line(StrView *rest, StrView *line, size_t *number);
 

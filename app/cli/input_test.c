@@ -148,6 +148,19 @@ static void exhausted_memory_is_an_error(void **state) {
     }
 }
 
+static void an_error_says_its_place_in_the_file(void **state) {
+    (void)state;
+    char message[64] = "Invalid JSON: line 1 column 5";
+    input_place_error(message, sizeof message, 12);
+    assert_string_equal(message, "Invalid JSON: line 12 column 5");
+    strcpy(message, "Missing required input: 'inputs'");
+    input_place_error(message, sizeof message, 12);
+    assert_string_equal(message, "line 12: Missing required input: 'inputs'");
+    char small[8] = "abcdefg";
+    input_place_error(small, sizeof small, 1);
+    assert_string_equal(small, "line 1:");
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_value_is_json_a_file_or_stdin),
@@ -159,6 +172,7 @@ int main(void) {
         cmocka_unit_test(lines_are_requests_and_errors_name_the_line_of_the_file),
         cmocka_unit_test(samples_are_taken_in_turn),
         cmocka_unit_test(exhausted_memory_is_an_error),
+        cmocka_unit_test(an_error_says_its_place_in_the_file),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -2,31 +2,16 @@
 #include "app/cli/cli.h"
 #include "app/cli/commands.h"
 #include "app/cli/help.h"
+#include "app/cli/signals.h"
+#include "base/memory.h"
 
 #include <errno.h>
 #include <fcntl.h>
-#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-// Ends the process at once. It keeps no state: result files appear whole or not at all.
-static void on_signal(int signal_number) {
-    static const char MESSAGE[] = "\nInterrupted by user\n";
-    ssize_t ignored = write(STDERR_FILENO, MESSAGE, sizeof MESSAGE - 1);
-    (void)ignored;
-    _exit(signal_number == SIGTERM ? EXIT_TERMINATED : EXIT_INTERRUPTED);
-}
-
-// A signal that the parent made us ignore (nohup, a shell's background job) stays ignored.
-static void catch_signal(int signal_number) {
-    struct sigaction old;
-    if (sigaction(signal_number, NULL, &old) == 0 && old.sa_handler == SIG_IGN)
-        return;
-    struct sigaction action = {.sa_handler = on_signal, .sa_flags = SA_RESTART};
-    sigemptyset(&action.sa_mask);
-    sigaction(signal_number, &action, NULL);
-}
+enum { STDOUT_BUFFER = 1 << 20 };
 
 // With stdin, stdout or stderr closed, the next file opened would take its place and receive
 // messages.
@@ -67,10 +52,11 @@ static int run_program(Cli *cli, int argc, char *const *argv) {
     int at = cli->args.consumed;
     if (at >= argc)
         return help_print(cli, NULL, true);
-    const Command *command = command_find(argv[at]);
+    int words = 0;
+    const Command *command = command_match(argc - at, argv + at, &words);
     if (command == NULL)
-        return help_unknown_command(cli, argv[at]);
-    return run_command(cli, command, argc - at - 1, argv + at + 1);
+        return help_unmatched(cli, argc - at, argv + at, true);
+    return run_command(cli, command, argc - at - words, argv + at + words);
 }
 
 // A result that could not be written is a failure even if the work succeeded.
@@ -87,8 +73,11 @@ static int flush_output(const Cli *cli, int code) {
 int main(int argc, char **argv) {
     if (!fill_standard_streams())
         return EXIT_FAILED;
-    catch_signal(SIGINT);
-    catch_signal(SIGTERM);
+    signals_catch();
+    // Into a file or pipe a whole result goes at once: why it could not is then still known.
+    char *buffer = isatty(STDOUT_FILENO) == 1 ? NULL : mem_alloc(STDOUT_BUFFER);
+    if (buffer != NULL)
+        setvbuf(stdout, buffer, _IOFBF, STDOUT_BUFFER);
     Cli cli;
     cli_init(&cli);
     int code = argc > 0 ? run_program(&cli, argc - 1, argv + 1) : EXIT_USAGE;

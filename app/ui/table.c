@@ -4,7 +4,7 @@
 
 #include <assert.h>
 
-enum { MIN_COLUMN = 6, GUTTER = 2 };
+enum { MIN_COLUMN = 4, GUTTER = 2 };
 
 // Left, fill, middle and right of each kind of line, and the bars of header and body.
 typedef struct Box {

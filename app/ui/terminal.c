@@ -129,6 +129,41 @@ void text_append_safe(Buf *out, StrView text, bool keep_newlines) {
     }
 }
 
+typedef struct Stand {
+    uint32_t code_point;
+    const char *text;
+} Stand;
+
+// What stands for the marks of our own messages where they cannot be shown.
+static const Stand STANDS[] = {
+    {0x2022, "*"},  {0x2026, "..."}, {0x2013, "-"}, {0x2014, "-"},
+    {0x2192, "->"}, {0xD7, "x"},     {0x2713, "*"}, {0x2717, "x"},
+};
+
+static void append_stand(Buf *out, uint32_t code_point) {
+    for (size_t i = 0; i < sizeof STANDS / sizeof STANDS[0]; i++)
+        if (code_point == STANDS[i].code_point) {
+            buf_append_cstr(out, STANDS[i].text);
+            return;
+        }
+    for (int i = 0; i < text_code_point_width(code_point); i++)
+        buf_append_byte(out, '?');
+}
+
+void text_append_shown(Buf *out, StrView text, const Terminal *terminal) {
+    if (terminal->is_utf8) {
+        buf_append_sv(out, text);
+        return;
+    }
+    for (size_t pos = 0; pos < text.len;) {
+        uint32_t code_point = utf8_next(text, &pos);
+        if (code_point < 0x80)
+            buf_append_byte(out, (char)code_point);
+        else
+            append_stand(out, code_point);
+    }
+}
+
 void format_bytes(char out[32], double bytes) {
     static const char *const UNITS[] = {"KB", "MB", "GB", "TB"};
     if (bytes < 1024) {

@@ -49,6 +49,10 @@ int text_code_point_width(uint32_t code_point);
 // be able to drive the terminal. Newlines stay only with keep_newlines, else they become spaces.
 void text_append_safe(Buf *out, StrView text, bool keep_newlines);
 
+// Appends `text` as the terminal can show it: without a UTF-8 locale everything outside ASCII
+// becomes a question mark per column, but bullets, dashes and the like something similar.
+void text_append_shown(Buf *out, StrView text, const Terminal *terminal);
+
 // "512 B", "256.0 MB": 1 KB = 1024 B, one decimal.
 void format_bytes(char out[32], double bytes);
 // "66,955,010"

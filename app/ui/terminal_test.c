@@ -98,6 +98,20 @@ static void counts_are_grouped(void **state) {
     assert_string_equal(text, "-9,223,372,036,854,775,808");
 }
 
+static void without_utf8_text_is_shown_in_ascii(void **state) {
+    (void)state;
+    Terminal utf8 = terminal_decide(true, 80, &USUAL);
+    TerminalEnv env = {.term = "xterm", .locale = "ru_RU.KOI8-R"};
+    Terminal koi8 = terminal_decide(true, 80, &env);
+    Buf out = BUF_INIT(1024);
+    text_append_shown(&out, SV("a\u00e9\u2026 \u65e5 \u2022"), &utf8);
+    assert_string_equal(out.ptr, "a\u00e9\u2026 \u65e5 \u2022");
+    buf_clear(&out);
+    text_append_shown(&out, SV("a\u00e9\u2026 \u65e5 \u2022\n"), &koi8);
+    assert_string_equal(out.ptr, "a?... ?? *\n");
+    buf_free(&out);
+}
+
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(a_usual_terminal_has_everything),
@@ -107,6 +121,7 @@ int main(void) {
         cmocka_unit_test(columns_overrules_a_sensible_width),
         cmocka_unit_test(sizes_are_powers_of_1024_with_one_decimal),
         cmocka_unit_test(counts_are_grouped),
+        cmocka_unit_test(without_utf8_text_is_shown_in_ascii),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

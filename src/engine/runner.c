@@ -330,12 +330,13 @@ Status runner_run_padded(Runner *runner, const PaddedInputs *inputs, PaddedOutpu
 
 // ---- Profile ----
 
-// The larger of the shares of compute and of memory bandwidth: how near a step is to its floor.
+// The larger of the shares of compute and of memory bandwidth: how near a step is to its floor. The
+// compute peak is f32's, so steps in reduced precision count by memory alone.
 static double percent_of_peak(const StepProfile *step, const PeakFigures *peak) {
     double seconds = (double)step->ns * 1e-9;
     if (seconds <= 0.0 || peak->gflops <= 0.0 || peak->gb_per_s <= 0.0)
         return 0.0;
-    double compute = step->flops * 1e-9 / seconds / peak->gflops;
+    double compute = step->is_reduced ? 0.0 : step->flops * 1e-9 / seconds / peak->gflops;
     double memory = step->bytes * 1e-9 / seconds / peak->gb_per_s;
     return 100.0 * (compute > memory ? compute : memory);
 }

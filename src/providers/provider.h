@@ -63,6 +63,7 @@ typedef struct StepProfile {
     const char *kernel; // "gemm_f32_avx512"
     uint64_t calls, ns;
     double flops, bytes; // in all calls together
+    bool is_reduced;     // below f32
 } StepProfile;
 
 // What a device can do at most, measured now: the yardstick of a profile.

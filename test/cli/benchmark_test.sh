@@ -38,6 +38,29 @@ gpux run ./model good $quick --batch 3 --json; code 0; out_matches '"batch_size"
 # shellcheck disable=SC2086
 gpux run ./model -i '[{"inputs": "good"}, {"inputs": "bad"}]' $quick --json; code 0; out_matches '"batch_size": ?2'; end
 
+begin 'mixed lengths are spread over the batch'
+# shellcheck disable=SC2086
+gpux run ./model $quick --batch 3 --seq-len 4-8 --json; code 0; out_matches '"sequence_length": ?6'; out_matches '"batch_size": ?3'
+# shellcheck disable=SC2086
+gpux run ./model $quick --seq-len 4-8 --json; code 0; out_matches '"sequence_length": ?8'; err_has 'no mixed lengths'
+for wrong in 8-4 4- -4 a-b 0-4 4-5-6; do
+    # shellcheck disable=SC2086
+    gpux run ./model $quick --seq-len $wrong; code 2; err_has "Invalid value for '--seq-len'"
+done; end
+
+begin 'the figures say which model it was'
+# shellcheck disable=SC2086
+gpux run ./model $quick --seq-len 8 --json; code 0; out_matches '"cached": ?false'
+out_matches '"size_bytes": ?[1-9][0-9]*'; out_matches '"model_id": ?null'
+mkdir -p "$temp/home/.gpux/models/huggingface/org--tiny"
+cp -r model "$temp/home/.gpux/models/huggingface/org--tiny/main"
+sed 's/^{/{"registry": "huggingface", "model_id": "org\/tiny", "revision": "main", "commit": "0123456789abcdef0123456789abcdef01234567",/' model/metadata.json >"$temp/home/.gpux/models/huggingface/org--tiny/main/metadata.json"
+# shellcheck disable=SC2086
+gpux run org/tiny $quick --seq-len 8 --json; code 0; out_matches '"cached": ?true'
+out_matches '"model_id": ?"org/tiny"'; out_matches '"revision": ?"main"'; out_matches '"commit": ?"0123456789abcdef'
+# shellcheck disable=SC2086
+gpux run ./model/model.onnx $quick --seq-len 8 --json; code 0; out_matches '"size_bytes": ?[1-9][0-9]*'; end
+
 begin '--scope model measures the model alone'
 # shellcheck disable=SC2086
 gpux run ./model good $quick --scope model --json; code 0; out_matches '"scope": ?"model"'; end

@@ -31,6 +31,36 @@ gpux run ./target -i '{"input_ids": [[1, 2, 3]]}'; code 0; out_has 'logits'; end
 begin 'convert leaves no temporary files'
 if find . -name '*.tmp*' | grep -q .; then problem "left: $(find . -name '*.tmp*')"; fi; end
 
+begin 'an interrupted conversion leaves all files or none'
+cp -r "$models/bert-classify" origin
+tries=0
+for delay in 0 0.001 0.002 0.003 0.004 0.005 0.006 0.008 0.01 0.012 0.015 0.02; do
+    for signal in INT TERM; do
+        rm -rf interrupted pid
+        # In the background SIGINT would be ignored: the killer is there instead.
+        (
+            until [ -s pid ]; do :; done
+            sleep $delay
+            kill -s $signal "$(cat pid)" 2>/dev/null
+        ) &
+        sh -c 'echo $$ >pid; exec "$1" convert origin -o interrupted' sh "$binary" >"$temp/out" 2>"$temp/err" </dev/null
+        status=$?
+        wait
+        case $status in
+        0 | 130 | 143) ;;
+        *) problem "exit $status after $delay s: $(cat "$temp/err")" ;;
+        esac
+        tries=$((tries + 1))
+        [ -e interrupted ] || continue
+        left=$(find interrupted -name '.gpux*' -o -name '*.tmp*')
+        [ -z "$left" ] || problem "SIG$signal after $delay s left $left"
+        for file in model.onnx gpux.yml metadata.json model.safetensors; do
+            file_exists "interrupted/$file"
+        done
+    done
+done
+[ $tries -eq 24 ] || problem "$tries tries"; end
+
 begin 'converting gives the same bytes every time'
 mkdir once twice
 cp -r "$models/bert-classify" once/model

@@ -45,7 +45,7 @@ gpux run m --format xml; code 2; err_has 'gpux, hf, raw'
 gpux run m --threads 0; code 2
 gpux run m --sweep color=1,2; code 2; err_has "Invalid value for '--sweep'"
 gpux run m --sweep batch=1,,2; code 2
-gpux convert m --opset 12; code 2; err_has 'from 13 to 23'; end
+gpux convert m --opset 12; code 2; err_has 'from 17 to 23'; end
 
 begin 'a bad environment variable is named'
 export GPUX_THREADS=many

@@ -32,6 +32,7 @@ import argparse, base64, hashlib, http.client, json, os, random, socket, ssl, sy
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
+FOLDERS = []  # "org/name=folder"
 TOKEN = "hf_goodtoken"
 POOR_TOKEN = "hf_poortoken"  # valid, but was granted nothing
 
@@ -84,6 +85,24 @@ def small_files(word, weights=300_000):
     }
 
 
+def folder_files(folder):
+    files = {}
+    for parent, _, names in os.walk(folder):
+        for name in names:
+            full = os.path.join(parent, name)
+            with open(full, "rb") as file:
+                is_lfs = name.endswith((".safetensors", ".bin", ".onnx"))
+                files[os.path.relpath(full, folder)] = (file.read(), is_lfs)
+    return files
+
+
+def folder_repo(name, folder):
+    files = folder_files(folder)
+    config = json.loads(files.get("config.json", (b"{}", False))[0])
+    facts = {key: config.get(key) for key in ("model_type", "architectures")}
+    return Repo(name, [files], config=facts, downloads=1234567, likes=890)
+
+
 def build_repos():
     shards = dict(small_files("shards"))
     del shards["model.safetensors"]
@@ -114,6 +133,7 @@ def build_repos():
         Repo("org/disabled", [small_files("off", 2000)], disabled=True),
         Repo("org/newname", [small_files("renamed", 3000)], downloads=3),
     ]
+    repos += [folder_repo(*text.split("=", 1)) for text in FOLDERS]
     return {repo.name: repo for repo in repos}
 
 
@@ -564,7 +584,11 @@ def main():
     parser = argparse.ArgumentParser()
     parser.add_argument("--cert")
     parser.add_argument("--key")
+    parser.add_argument("--folder", action="append", default=[], metavar="NAME=FOLDER",
+                        help="a repository with the files of a folder")
     options = parser.parse_args()
+    FOLDERS.extend(options.folder)
+    STATE.reset()
     PORTS.update(hub=serve(HubHandler), cdn=serve(CdnHandler), proxy=serve(ProxyHandler))
     if options.cert:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)

@@ -486,10 +486,15 @@ Status cpu_session_new(Session **out, const Compiled *compiled, ThreadPool *pool
         cpu_session_free(s);
         return error_out_of_memory(error, compiled->n_steps);
     }
-    for (size_t i = 0; profile && i < compiled->n_steps; i++)
-        s->profile[i] = (StepProfile){.name = compiled->steps[i].name,
-                                      .op = step_op(compiled->steps[i].kind),
-                                      .kernel = compiled->steps[i].kernel};
+    for (size_t i = 0; profile && i < compiled->n_steps; i++) {
+        const Step *step = &compiled->steps[i];
+        s->profile[i] =
+            (StepProfile){.name = step->name,
+                          .op = step_op(step->kind),
+                          .kernel = step->kernel,
+                          .is_reduced = step->kind == STEP_LINEAR &&
+                                        step->linear.kernel != &compiled->kernels.gemm_f32};
+    }
     *out = s;
     return STATUS_OK;
 }
