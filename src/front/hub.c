@@ -40,20 +40,30 @@ static Status open_registry(Registry **out, gpux_env *env, const gpux_hub_option
     return registry_open(out, &options, error);
 }
 
-// Closes the registry and passes report and fault on.
-static gpux_status close_call(Registry *registry, gpux_text *report, Buf *buf, gpux_fault *fault,
-                              RegistryFault found, Status status, gpux_error *error) {
-    registry_close(registry);
-    if (fault)
-        *fault = (gpux_fault)found;
-    return give_text(report, buf, status, error);
+// One call to the registry, from opening it to handing its report over.
+typedef struct HubCall {
+    Registry *registry;
+    Buf report;
+    RegistryFault fault;
+    Status status;
+} HubCall;
+
+// False when the registry cannot be opened: a fault of this machine's settings.
+static bool begin_call(HubCall *call, gpux_env *env, const gpux_hub_options *hub,
+                       gpux_error *error) {
+    *call = (HubCall){.report = BUF_INIT(MAX_TEXT_BYTES), .fault = REGISTRY_FAULT_LOCAL};
+    call->status = open_registry(&call->registry, env, hub, inner(error));
+    if (call->status == STATUS_OK)
+        call->fault = REGISTRY_FAULT_NONE;
+    return call->status == STATUS_OK;
 }
 
-// A registry that cannot be opened is a fault of this machine's settings.
-static gpux_status open_failed(gpux_fault *fault, Status status) {
+static gpux_status end_call(HubCall *call, gpux_text *report, gpux_fault *fault,
+                            gpux_error *error) {
+    registry_close(call->registry);
     if (fault)
-        *fault = GPUX_FAULT_LOCAL;
-    return outer(status);
+        *fault = (gpux_fault)call->fault;
+    return give_text(report, &call->report, call->status, error);
 }
 
 typedef struct PullContext {
@@ -80,11 +90,7 @@ static Status convert_pulled(void *ctx, const char *folder, const PullFacts *fac
 
 gpux_status gpux_pull(gpux_text *report, gpux_fault *fault, gpux_env *env,
                       const gpux_pull_options *options, gpux_error *error) {
-    Registry *registry;
-    RegistryFault found = REGISTRY_FAULT_NONE;
-    Status status = open_registry(&registry, env, &options->hub, inner(error));
-    if (status != STATUS_OK)
-        return open_failed(fault, status);
+    HubCall call;
     PullContext context = {env, options};
     PullOptions pull = {.model = options->model,
                         .registry = options->registry,
@@ -97,103 +103,77 @@ gpux_status gpux_pull(gpux_text *report, gpux_fault *fault, gpux_env *env,
                         .progress_ctx = &context,
                         .finish = options->no_convert ? NULL : convert_pulled,
                         .finish_ctx = &context};
-    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
-    status = registry_pull(&buf, &found, registry, &pull, inner(error));
-    return close_call(registry, report, &buf, fault, found, status, error);
+    if (begin_call(&call, env, &options->hub, error))
+        call.status = registry_pull(&call.report, &call.fault, call.registry, &pull, inner(error));
+    return end_call(&call, report, fault, error);
 }
 
 gpux_status gpux_list(gpux_text *report, gpux_env *env, const char *only, gpux_error *error) {
-    Registry *registry;
-    Status status = open_registry(&registry, env, NULL, inner(error));
-    if (status != STATUS_OK)
-        return outer(status);
-    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
-    status = registry_list(&buf, registry, only, inner(error));
-    return close_call(registry, report, &buf, NULL, REGISTRY_FAULT_NONE, status, error);
+    HubCall call;
+    if (begin_call(&call, env, NULL, error))
+        call.status = registry_list(&call.report, call.registry, only, inner(error));
+    return end_call(&call, report, NULL, error);
 }
 
 gpux_status gpux_remove(gpux_text *report, gpux_fault *fault, gpux_env *env, const char *model,
                         const char *revision, bool force, gpux_error *error) {
-    Registry *registry;
-    RegistryFault found = REGISTRY_FAULT_NONE;
-    Status status = open_registry(&registry, env, NULL, inner(error));
-    if (status != STATUS_OK)
-        return open_failed(fault, status);
+    HubCall call;
     RemoveOptions options = {
         .model = model, .revision = revision, .all = model == NULL, .force = force};
-    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
-    status = registry_remove(&buf, &found, registry, &options, inner(error));
-    return close_call(registry, report, &buf, fault, found, status, error);
+    if (begin_call(&call, env, NULL, error))
+        call.status =
+            registry_remove(&call.report, &call.fault, call.registry, &options, inner(error));
+    return end_call(&call, report, fault, error);
 }
 
 gpux_status gpux_prune(gpux_text *report, gpux_fault *fault, gpux_env *env, gpux_error *error) {
-    Registry *registry;
-    RegistryFault found = REGISTRY_FAULT_NONE;
-    Status status = open_registry(&registry, env, NULL, inner(error));
-    if (status != STATUS_OK)
-        return open_failed(fault, status);
-    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
-    status = registry_prune(&buf, &found, registry, REGISTRY_PRUNE_AGE_S, inner(error));
-    return close_call(registry, report, &buf, fault, found, status, error);
+    HubCall call;
+    if (begin_call(&call, env, NULL, error))
+        call.status = registry_prune(&call.report, &call.fault, call.registry, REGISTRY_PRUNE_AGE_S,
+                                     inner(error));
+    return end_call(&call, report, fault, error);
 }
 
 gpux_status gpux_hub_info(gpux_text *report, gpux_fault *fault, gpux_env *env,
                           const gpux_hub_options *hub, const char *model, const char *revision,
                           gpux_error *error) {
-    Registry *registry;
-    RegistryFault found = REGISTRY_FAULT_NONE;
-    Status status = open_registry(&registry, env, hub, inner(error));
-    if (status != STATUS_OK)
-        return open_failed(fault, status);
-    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
-    status = registry_info(&buf, &found, registry, model, revision, inner(error));
-    return close_call(registry, report, &buf, fault, found, status, error);
+    HubCall call;
+    if (begin_call(&call, env, hub, error))
+        call.status =
+            registry_info(&call.report, &call.fault, call.registry, model, revision, inner(error));
+    return end_call(&call, report, fault, error);
 }
 
 gpux_status gpux_hub_search(gpux_text *report, gpux_fault *fault, gpux_env *env,
                             const gpux_hub_options *hub, const char *query, const char *task,
                             const char *sort, int limit, gpux_error *error) {
-    Registry *registry;
-    RegistryFault found = REGISTRY_FAULT_NONE;
-    Status status = open_registry(&registry, env, hub, inner(error));
-    if (status != STATUS_OK)
-        return open_failed(fault, status);
+    HubCall call;
     SearchOptions options = {.query = query, .task = task, .sort = sort, .limit = limit};
-    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
-    status = registry_search(&buf, &found, registry, &options, inner(error));
-    return close_call(registry, report, &buf, fault, found, status, error);
+    if (begin_call(&call, env, hub, error))
+        call.status =
+            registry_search(&call.report, &call.fault, call.registry, &options, inner(error));
+    return end_call(&call, report, fault, error);
 }
 
 gpux_status gpux_hub_login(gpux_text *report, gpux_fault *fault, gpux_env *env,
                            const gpux_hub_options *hub, const char *token, gpux_error *error) {
-    Registry *registry;
-    RegistryFault found = REGISTRY_FAULT_NONE;
-    Status status = open_registry(&registry, env, hub, inner(error));
-    if (status != STATUS_OK)
-        return open_failed(fault, status);
-    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
-    status = registry_login(&buf, &found, registry, token, inner(error));
-    return close_call(registry, report, &buf, fault, found, status, error);
+    HubCall call;
+    if (begin_call(&call, env, hub, error))
+        call.status = registry_login(&call.report, &call.fault, call.registry, token, inner(error));
+    return end_call(&call, report, fault, error);
 }
 
 gpux_status gpux_hub_logout(gpux_text *report, gpux_fault *fault, gpux_env *env,
                             gpux_error *error) {
-    Registry *registry;
-    RegistryFault found = REGISTRY_FAULT_NONE;
-    Status status = open_registry(&registry, env, NULL, inner(error));
-    if (status != STATUS_OK)
-        return open_failed(fault, status);
-    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
-    status = registry_logout(&buf, &found, registry, inner(error));
-    return close_call(registry, report, &buf, fault, found, status, error);
+    HubCall call;
+    if (begin_call(&call, env, NULL, error))
+        call.status = registry_logout(&call.report, &call.fault, call.registry, inner(error));
+    return end_call(&call, report, fault, error);
 }
 
 gpux_status gpux_hub_names(gpux_text *report, gpux_env *env, gpux_error *error) {
-    Registry *registry;
-    Status status = open_registry(&registry, env, NULL, inner(error));
-    if (status != STATUS_OK)
-        return outer(status);
-    Buf buf = BUF_INIT(MAX_TEXT_BYTES);
-    status = registry_names(&buf, registry, inner(error));
-    return close_call(registry, report, &buf, NULL, REGISTRY_FAULT_NONE, status, error);
+    HubCall call;
+    if (begin_call(&call, env, NULL, error))
+        call.status = registry_names(&call.report, call.registry, inner(error));
+    return end_call(&call, report, NULL, error);
 }

@@ -65,7 +65,12 @@ struct Task {
 extern const Task task_text_classification, task_token_classification, task_question_answering,
     task_fill_mask, task_sentence_similarity, task_feature_extraction, task_zero_shot;
 
+enum { MAX_REQUEST_ROWS = 1 << 20 };
+
 // ---- request.c: reading elements ----
+
+// A request of `elements` empty elements for the model's task.
+Status request_new(Request **out, const TaskModel *model, size_t elements, Error *error);
 
 // A parameter: from `parameters`, else from the top level; NULL when absent.
 const JsonValue *element_param(const Element *element, const char *name);
