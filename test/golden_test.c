@@ -104,6 +104,7 @@ static gpux_text answer(const gpux_model *model, gpux_runner *runner, const char
 // The model converted in a folder of its own; freed with close_model.
 typedef struct Opened {
     char folder[64];
+    const char *precision; // NULL = automatic
     gpux_env *env;
     gpux_model *model;
 } Opened;
@@ -123,8 +124,10 @@ static Opened convert_model(const char *root, const char *name) {
 // False when this machine has not the instructions of `level`.
 static bool open_model(Opened *out, const char *level) {
     gpux_text text;
+    gpux_model_options options = GPUX_MODEL_OPTIONS_INIT;
+    options.precision = out->precision;
     out->env = open_env(level);
-    check(gpux_model_open(&out->model, out->env, out->folder, NULL, &error));
+    check(gpux_model_open(&out->model, out->env, out->folder, &options, &error));
     check(gpux_model_describe(&text, out->model, &error));
     JsonDoc *doc;
     assert_int_equal(json_parse(&doc, sv_n(text.ptr, text.len), 0, NULL), STATUS_OK);
@@ -423,6 +426,30 @@ static void checkpoints_answer_what_transformers_computed(void **state) {
     file_list_free(&list);
 }
 
+// Reduced precision moves values, but not with the company of a row or the number of threads.
+static void reduced_precisions_answer_alike_in_any_company(void **state) {
+    (void)state;
+    static const char *const names[] = {"bert-encoder", "distilbert-classify", "roberta-mask",
+                                        "mpnet-encoder"};
+    static const char *const precisions[] = {"bf16", "int8"};
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        Opened opened = convert_model(MODELS, names[i]);
+        for (size_t p = 0; p < 2; p++) {
+            opened.precision = precisions[p];
+            for (size_t level = 0; level < LEVELS; level++) {
+                if (open_model(&opened, levels[level]))
+                    check_company(&opened, names[i]);
+                close_level(&opened);
+            }
+            // With everything this CPU has: AMX and VNNI are above the levels.
+            open_model(&opened, "native");
+            check_company(&opened, names[i]);
+            close_level(&opened);
+        }
+        remove_folder(opened.folder);
+    }
+}
+
 static const char *const texts[] = {
     "john lives in paris [MASK]",
     "[MASK]",
@@ -618,6 +645,7 @@ static void synthetic_requests_have_the_asked_lengths(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(checkpoints_answer_what_transformers_computed),
+        cmocka_unit_test(reduced_precisions_answer_alike_in_any_company),
         cmocka_unit_test(texts_answer_alike_alone_and_in_company),
         cmocka_unit_test(a_cancelled_request_leaves_the_others_alone),
         cmocka_unit_test(a_rewound_request_answers_the_same_again),

@@ -90,6 +90,34 @@ static void mpnet_attention_takes_its_relative_bias(void **state) {
     check_plan("mpnet-encoder");
 }
 
+static void only_the_linears_of_the_layers_are_reduced(void **state) {
+    (void)state;
+    char folder[] = "/tmp/gpux-plan-XXXXXX";
+    Error error;
+    OnnxModel *onnx;
+    assert_non_null(mkdtemp(folder));
+    char *path = convert_into(folder, "bert-classify");
+    assert_int_equal(onnx_open(&onnx, path, &error), STATUS_OK);
+    Graph *graph = onnx_graph(onnx);
+    assert_int_equal(graph_run_passes(graph, NULL, NULL, &error), STATUS_OK);
+    assert_int_equal(graph_assign_precision(graph, "int8", &error), STATUS_OK);
+    size_t reduced = 0, linears = 0;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const Node *node = &graph->nodes[i];
+        bool is_reduced = sv_equal_cstr(node_string(node, "precision", SV("")), "int8");
+        bool is_layer = strncmp(graph->values[node->out[0]].name, "layer.", 6) == 0;
+        linears += node->op == OP_LINEAR;
+        reduced += is_reduced;
+        assert_int_equal(is_reduced, node->op == OP_LINEAR && is_layer);
+    }
+    // Joined q, k, v; attention output; two of the MLP. Pooler and classifier stay.
+    assert_int_equal(reduced, 4);
+    assert_int_equal(linears, 6);
+    onnx_close(onnx);
+    mem_free(path);
+    remove_folder(folder);
+}
+
 static void every_failing_allocation_of_loading_is_an_error(void **state) {
     (void)state;
     char folder[] = "/tmp/gpux-plan-XXXXXX";
@@ -146,6 +174,7 @@ int main(void) {
         cmocka_unit_test(distilbert_answers_become_two_columns),
         cmocka_unit_test(roberta_positions_become_a_rule_of_pack),
         cmocka_unit_test(mpnet_attention_takes_its_relative_bias),
+        cmocka_unit_test(only_the_linears_of_the_layers_are_reduced),
         cmocka_unit_test(every_failing_allocation_of_loading_is_an_error),
         cmocka_unit_test(unknown_providers_and_precisions_are_refused_by_name),
     };
