@@ -1,4 +1,5 @@
-"""Runs converted models with onnxruntime and compares them with test/golden/models.
+"""Runs converted models with onnxruntime, and with OpenVINO where it is installed, and compares them with
+test/golden/models.
 
 Usage: GPUX_CONVERTED=FOLDER models_test; python test/reference/onnx_parity.py FOLDER [GOLDEN_FOLDER]
 
@@ -13,6 +14,11 @@ import sys
 import numpy
 import onnx
 import onnxruntime
+
+try:
+    import openvino
+except ImportError:
+    openvino = None
 
 GOLDEN = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "golden", "models")
 LIMIT = 1e-4
@@ -31,6 +37,15 @@ def run(folder, expected):
     names = [port.name for port in session.get_outputs()]
     assert names == list(expected["outputs"]), "outputs differ"
     return dict(zip(names, session.run(None, feed)))
+
+
+def run_openvino(folder, expected):
+    """The same by OpenVINO in f32."""
+    model = openvino.Core().compile_model(os.path.join(folder, "model.onnx"), "CPU",
+                                          {"INFERENCE_PRECISION_HINT": "f32", "INFERENCE_NUM_THREADS": 1})
+    feed = {name: numpy.array(expected[name], numpy.int64) for name in INPUTS if name in expected}
+    result = model(feed)
+    return {port.get_any_name(): result[port] for port in model.outputs}
 
 
 def difference(found, expected, mask):
@@ -56,6 +71,9 @@ def main():
         try:
             outputs = run(os.path.join(converted, name), expected)
             gaps = [difference(outputs[key], expected["outputs"][key], mask) for key in outputs]
+            if openvino:
+                outputs = run_openvino(os.path.join(converted, name), expected)
+                gaps += [difference(outputs[key], expected["outputs"][key], mask) for key in expected["outputs"]]
             worst, anywhere = max(gap[0] for gap in gaps), max(gap[1] for gap in gaps)
             verdict = "ok" if worst <= LIMIT else "FAILED"
             print(f"{name:24} {worst:.1e} (padding too: {anywhere:.1e}) {verdict}")
