@@ -52,6 +52,7 @@ look() {
     need build "libssl-dev" has_library libcrypto
     need demo "python3 python3-pip ca-certificates" has_pip
     need test "libcmocka-dev" has_library cmocka
+    need test "openssl" has_command openssl
     need test "clang-format" has_command clang-format
 }
 
