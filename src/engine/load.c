@@ -28,13 +28,12 @@ static Status choose_provider(const EngineOptions *options, const Provider **out
 
 // The precision a user named; "auto" is fp32 until a build has measured this model on this CPU.
 static Status choose_precision(const char *name, const char **out, Error *error) {
-    static const char *const names[] = {"fp32", "bf16", "int8"};
-    *out = names[0];
+    *out = engine_precisions[0];
     if (!name || strcmp(name, "auto") == 0)
         return STATUS_OK;
-    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
-        if (strcmp(name, names[i]) == 0) {
-            *out = names[i];
+    for (size_t i = 0; engine_precisions[i]; i++)
+        if (strcmp(name, engine_precisions[i]) == 0) {
+            *out = engine_precisions[i];
             return STATUS_OK;
         }
     return error_set(error, STATUS_UNSUPPORTED,
@@ -136,7 +135,7 @@ static Status load(Model *model, const char *path, const EngineOptions *options,
     count_parameters(model, graph);
     TRY(graph_run_passes(graph, NULL, NULL, error));
     TRY(check_support(model, graph, error));
-    if (strcmp(model->precision, "fp32") != 0)
+    if (model->precision != engine_precisions[0])
         TRY(graph_assign_precision(graph, model->precision, error));
     TRY(describe_ports(model, graph, error));
     describe_tokens(model, graph);

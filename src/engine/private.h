@@ -6,6 +6,9 @@
 #include "onnx/onnx.h"
 #include "providers/provider.h"
 
+// What the CPU computes in, NULL-terminated; the first is the default.
+extern const char *const engine_precisions[];
+
 // How positions follow from a row of ids.
 typedef enum PositionRule {
     POSITIONS_COLUMN, // the token's column

@@ -3,6 +3,8 @@
 
 #include <stdio.h>
 
+const char *const engine_precisions[] = {"fp32", "bf16", "int8", NULL};
+
 Status engine_check_provider(const char *name, Error *error) {
     if (!name || sv_equal_nocase(sv(name), SV("auto")) || providers_find(sv(name)))
         return STATUS_OK;
@@ -36,9 +38,8 @@ static void write_provider_info(JsonWriter *writer, const ProviderEntry *entry,
     json_write_cstr(writer, probe.device);
     json_key(writer, "precisions");
     json_begin_flat_array(writer);
-    static const char *const precisions[] = {"fp32", "bf16", "int8"};
-    for (size_t i = 0; probe.is_available && i < sizeof precisions / sizeof precisions[0]; i++)
-        json_write_cstr(writer, precisions[i]);
+    for (size_t i = 0; probe.is_available && engine_precisions[i]; i++)
+        json_write_cstr(writer, engine_precisions[i]);
     json_end_array(writer);
     json_key(writer, "reason");
     json_write_cstr(writer, probe.reason);

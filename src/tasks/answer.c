@@ -163,7 +163,7 @@ static void read_window(const Row *row, Reading *reading) {
         for (size_t e = s; e < len && e - s < reading->max_answer_len; e++) {
             if (encoding->sequence[e] != 1)
                 break;
-            // Tokens for now: only the spans that stay are widened.
+            // Still token indices: only the spans that stay are widened.
             Answer answer = {start[s] * end[e], (uint32_t)s, (uint32_t)e};
             answers_add(list, &count, reading->top_k, &answer);
         }

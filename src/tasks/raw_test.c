@@ -3,13 +3,7 @@
 #include "tasks/tasks_test.h"
 
 static void assert_same(const TestModel *test, const char *a, const char *b) {
-    Buf x, y;
-    Error error;
-    check_ok(try_answer(test, sv(a), FORM_RAW, &x, &error), &error);
-    check_ok(try_answer(test, sv(b), FORM_RAW, &y, &error), &error);
-    assert_string_equal(x.ptr, y.ptr);
-    buf_free(&x);
-    buf_free(&y);
+    assert_same_answer(test, a, b, FORM_RAW);
 }
 
 static void assert_different(const TestModel *test, const char *a, const char *b) {
@@ -20,19 +14,6 @@ static void assert_different(const TestModel *test, const char *a, const char *b
     assert_string_not_equal(x.ptr, y.ptr);
     buf_free(&x);
     buf_free(&y);
-}
-
-static void assert_refused(const TestModel *test, const char *json, const char *message) {
-    Buf text;
-    Error error = {.message = ""};
-    Status status = try_answer(test, sv(json), FORM_RAW, &text, &error);
-    if (status == STATUS_OK) {
-        buf_free(&text);
-        fail_msg("%s was answered", json);
-    }
-    if (strcmp(error.message, message) != 0)
-        fail_msg("%s\n  is       %s\n  expected %s", json, error.message, message);
-    assert_int_equal(status, STATUS_INVALID);
 }
 
 static void absent_tensors_have_their_defaults(void **state) {
@@ -87,7 +68,7 @@ static void a_rank_one_short_gets_a_batch_dimension_and_loses_it_again(void **st
     assert_true(values_agree(json_get(json_root(one), "logits"), json_at(logits, 0), 0));
     json_free(one);
     json_free(batch);
-    assert_refused(&test, "{\"input_ids\": [5, 6], \"attention_mask\": [[1, 1]]}",
+    assert_refused(&test, FORM_RAW, "{\"input_ids\": [5, 6], \"attention_mask\": [[1, 1]]}",
                    "Shape mismatch for 'input_ids': expected 2 dimensions, got 1");
     close_test_model(&test);
 }
@@ -186,7 +167,7 @@ static void a_refused_tensor_says_why(void **state) {
     };
     TestModel test = open_test_model(GOLDEN_TASKS, "classify");
     for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++)
-        assert_refused(&test, cases[i].json, cases[i].message);
+        assert_refused(&test, FORM_RAW, cases[i].json, cases[i].message);
     close_test_model(&test);
 }
 
@@ -217,18 +198,18 @@ static void a_model_without_tokenizer_takes_tensors_only(void **state) {
     (void)state;
     TestModel test = open_test_model(GOLDEN_MODELS, "bert-classify");
     assert_null(test.tokenizer);
-    assert_refused(&test, "{\"inputs\": \"good\"}",
+    assert_refused(&test, FORM_RAW, "{\"inputs\": \"good\"}",
                    "This model's folder has no tokenizer; send its tensors by name: input_ids, "
                    "attention_mask, token_type_ids");
-    assert_refused(&test, "{}", "Missing required input: 'input_ids'");
-    assert_refused(&test, "{\"foo\": [[1]]}",
+    assert_refused(&test, FORM_RAW, "{}", "Missing required input: 'input_ids'");
+    assert_refused(&test, FORM_RAW, "{\"foo\": [[1]]}",
                    "Unexpected input: 'foo'. Valid inputs: input_ids, attention_mask, "
                    "token_type_ids");
     JsonDoc *doc = answer(&test, "{\"input_ids\": [[5, 6]]}", FORM_GPUX);
     assert_int_equal(json_len(json_at(json_get(json_root(doc), "logits"), 0)), 3);
     json_free(doc);
     test.info->task = "raw";
-    assert_refused(&test, "{\"inputs\": \"good\"}",
+    assert_refused(&test, FORM_RAW, "{\"inputs\": \"good\"}",
                    "Task 'raw' is not available for this model; send its tensors by name: "
                    "input_ids, attention_mask, token_type_ids");
     close_test_model(&test);

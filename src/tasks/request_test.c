@@ -32,32 +32,6 @@ static void assert_json(JsonDoc *doc, const char *expected) {
     json_free(doc);
 }
 
-// Two answers of one form that must be equal to the bit.
-static void assert_same_answer(const TestModel *test, const char *a, const char *b,
-                               AnswerForm form) {
-    Buf x, y;
-    Error error;
-    check_ok(try_answer(test, sv(a), form, &x, &error), &error);
-    check_ok(try_answer(test, sv(b), form, &y, &error), &error);
-    assert_string_equal(x.ptr, y.ptr);
-    buf_free(&x);
-    buf_free(&y);
-}
-
-static void assert_refused(const TestModel *test, const char *json, const char *message) {
-    Buf text;
-    Error error = {.message = ""};
-    Status status = try_answer(test, sv(json), FORM_GPUX, &text, &error);
-    if (status == STATUS_OK) {
-        buf_free(&text);
-        fail_msg("%s was answered", json);
-    }
-    if (strcmp(error.message, message) != 0)
-        fail_msg("%s\n  is       %s\n  expected %s", json, error.message, message);
-    assert_int_equal(status, STATUS_INVALID);
-    assert_int_equal(error.code, STATUS_INVALID);
-}
-
 // ---- The gpux form ----
 
 static void text_classification_has_the_documented_keys(void **state) {
@@ -111,7 +85,7 @@ static void a_friendly_output_holds_the_probabilities(void **state) {
         values_agree(json_get(json_root(doc), "sentiment"), json_get(json_root(doc), "scores"), 0));
     json_free(doc);
     assert_same_answer(&test, "{\"review\": \"good\"}", "{\"inputs\": \"good\"}", FORM_GPUX);
-    assert_refused(&test, "{}", "Missing required input: 'review'");
+    assert_refused(&test, FORM_GPUX, "{}", "Missing required input: 'review'");
     close_test_model(&test);
 }
 
@@ -311,12 +285,15 @@ static void an_empty_batch_has_an_empty_answer(void **state) {
 static void a_bad_element_is_named_by_its_index(void **state) {
     (void)state;
     TestModel test = open_test_model(GOLDEN_TASKS, "classify");
-    assert_refused(&test, "[\"good\", {}, \"bad\"]", "element 1: Missing required input: 'inputs'");
-    assert_refused(&test, "[\"good\", 5]", "element 1: Input must be a JSON object or a string");
-    assert_refused(&test, "[[\"good\"]]", "element 0: Input must be a JSON object or a string");
-    assert_refused(&test, "{\"inputs\": [\"good\", \"bad\", 7]}",
+    assert_refused(&test, FORM_GPUX, "[\"good\", {}, \"bad\"]",
+                   "element 1: Missing required input: 'inputs'");
+    assert_refused(&test, FORM_GPUX, "[\"good\", 5]",
+                   "element 1: Input must be a JSON object or a string");
+    assert_refused(&test, FORM_GPUX, "[[\"good\"]]",
+                   "element 0: Input must be a JSON object or a string");
+    assert_refused(&test, FORM_GPUX, "{\"inputs\": [\"good\", \"bad\", 7]}",
                    "text 2: Invalid input type for 'inputs': expected string");
-    assert_refused(&test, "[{\"input_ids\": [[5]]}, {\"input_ids\": [[5], [6, 7]]}]",
+    assert_refused(&test, FORM_GPUX, "[{\"input_ids\": [[5]]}, {\"input_ids\": [[5], [6, 7]]}]",
                    "element 1: Input 'input_ids' is not rectangular");
     close_test_model(&test);
 }
@@ -411,7 +388,7 @@ typedef struct Refusal {
 static void check_refusals(const char *name, const Refusal *refusals, size_t count) {
     TestModel test = open_test_model(GOLDEN_TASKS, name);
     for (size_t i = 0; i < count; i++)
-        assert_refused(&test, refusals[i].json, refusals[i].message);
+        assert_refused(&test, FORM_GPUX, refusals[i].json, refusals[i].message);
     close_test_model(&test);
 }
 #define CHECK_REFUSALS(name, table) check_refusals(name, table, sizeof(table) / sizeof((table)[0]))

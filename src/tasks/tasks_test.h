@@ -179,4 +179,31 @@ static inline bool values_agree(const JsonValue *is, const JsonValue *expected, 
     return true;
 }
 
+// Two answers of one form that must be equal to the bit.
+static inline void assert_same_answer(const TestModel *test, const char *a, const char *b,
+                                      AnswerForm form) {
+    Buf x, y;
+    Error error;
+    check_ok(try_answer(test, sv(a), form, &x, &error), &error);
+    check_ok(try_answer(test, sv(b), form, &y, &error), &error);
+    assert_string_equal(x.ptr, y.ptr);
+    buf_free(&x);
+    buf_free(&y);
+}
+
+static inline void assert_refused(const TestModel *test, AnswerForm form, const char *json,
+                                  const char *message) {
+    Buf text;
+    Error error = {.message = ""};
+    Status status = try_answer(test, sv(json), form, &text, &error);
+    if (status == STATUS_OK) {
+        buf_free(&text);
+        fail_msg("%s was answered", json);
+    }
+    if (strcmp(error.message, message) != 0)
+        fail_msg("%s\n  is       %s\n  expected %s", json, error.message, message);
+    assert_int_equal(status, STATUS_INVALID);
+    assert_int_equal(error.code, STATUS_INVALID);
+}
+
 #endif
