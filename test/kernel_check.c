@@ -17,6 +17,7 @@
 #include <sys/mman.h>
 #include <unistd.h>
 
+#include "test/attention_check.h"
 #include "test/kernel_bench.h"
 #include "test/kernel_check.h"
 
@@ -203,132 +204,8 @@ static bool check_activations(Check *check) {
     return true;
 }
 
-// --- Attention ---
-
-// Scores are sums of head_dim products below 1 in magnitude, scaled: weights are right to about
-// 1e-6, values are below 1.
-static const double ATTENTION_TOLERANCE = 4e-6;
-
-typedef struct AttentionCase {
-    Guarded q, k, v, bias;
-    float *out;
-    int32_t cu_seqlens[9], *positions;
-    size_t sequences, tokens;
-    AttentionCall call;
-} AttentionCase;
-
-static void attention_run(const AttentionKernel *kernel, AttentionCase *test,
-                          const AttentionItem *items, size_t count, float *out) {
-    test->call.kernel = kernel;
-    test->call.items = items;
-    test->call.item_count = count;
-    test->call.out = out;
-    void *scratch = new_aligned(attention_scratch_bytes(&test->call));
-    for (size_t t = attention_tile_count(&test->call); t-- > 0;)
-        attention_run_tile(&test->call, t, scratch);
-    free(scratch);
-}
-
-static void attention_case_new(Check *check, AttentionCase *test, size_t longest) {
-    *test = (AttentionCase){.sequences = random_size(check, 1, 4)};
-    size_t max_length = 1;
-    for (size_t s = 0; s < test->sequences; s++) {
-        const size_t length = s == 0 ? longest : random_extent(check, 150);
-        test->cu_seqlens[s + 1] = test->cu_seqlens[s] + (int32_t)length;
-        max_length = length > max_length ? length : max_length;
-    }
-    test->tokens = (size_t)test->cu_seqlens[test->sequences];
-    AttentionCall *call = &test->call;
-    call->kv_heads = random_size(check, 1, 2);
-    call->heads = call->kv_heads * random_size(check, 1, 2);
-    call->head_dim = next_random(check) % 2 ? 64 : random_size(check, 1, 80);
-    call->ld_q = call->heads * call->head_dim + next_random(check) % 5;
-    call->ld_k = call->kv_heads * call->head_dim + next_random(check) % 5;
-    call->ld_v = call->kv_heads * call->head_dim + next_random(check) % 5;
-    call->ld_out = call->heads * call->head_dim + next_random(check) % 5;
-    call->scale = 2.0f / sqrtf((float)call->head_dim);
-    call->is_causal = next_random(check) % 2;
-    call->max_length = max_length;
-    call->cu_seqlens = test->cu_seqlens;
-    test->q = guarded_random(check, (test->tokens - 1) * call->ld_q + call->heads * call->head_dim);
-    test->k =
-        guarded_random(check, (test->tokens - 1) * call->ld_k + call->kv_heads * call->head_dim);
-    test->v =
-        guarded_random(check, (test->tokens - 1) * call->ld_v + call->kv_heads * call->head_dim);
-    call->q = test->q.data;
-    call->k = test->k.data;
-    call->v = test->v.data;
-    call->bias_center = 2 * max_length;
-    call->bias_stride = 4 * max_length + 1;
-    test->bias = guarded_random(check, call->heads * call->bias_stride);
-    call->bias = next_random(check) % 2 ? test->bias.data : NULL;
-    test->positions = malloc(test->tokens * sizeof(int32_t));
-    for (size_t s = 0; s < test->sequences; s++)
-        for (int32_t t = test->cu_seqlens[s]; t < test->cu_seqlens[s + 1]; t++)
-            test->positions[t] = (t - test->cu_seqlens[s]) * 3 / 2;
-    call->key_positions = next_random(check) % 2 ? test->positions : NULL;
-}
-
-static void attention_case_free(AttentionCase *test) {
-    guarded_free(&test->q);
-    guarded_free(&test->k);
-    guarded_free(&test->v);
-    guarded_free(&test->bias);
-    free(test->positions);
-}
-
-static bool check_attention_case(Check *check, size_t longest) {
-    AttentionCase test;
-    attention_case_new(check, &test, longest);
-    const size_t count = attention_split(NULL, test.cu_seqlens, test.sequences);
-    AttentionItem *items = malloc(count * sizeof *items);
-    bool is_good = attention_split(items, test.cu_seqlens, test.sequences) == count;
-    const size_t floats = test.tokens * test.call.ld_out;
-    float *expected = calloc(floats, sizeof(float));
-    float *got = calloc(floats, sizeof(float));
-    float *alone = calloc(floats, sizeof(float));
-    attention_run(&check->ref->attention_f32, &test, items, count, expected);
-    attention_run(&check->table->attention_f32, &test, items, count, got);
-    for (size_t i = 0; i < floats && is_good; i++)
-        is_good = fabs((double)got[i] - (double)expected[i]) <= ATTENTION_TOLERANCE;
-    if (!is_good)
-        printf("  %s longest %zu head_dim %zu causal %d bias %d differs\n",
-               check->table->attention_f32.name, longest, test.call.head_dim,
-               (int)test.call.is_causal, test.call.bias != NULL);
-    // The last sequence alone must give the same bits.
-    const int32_t from = test.cu_seqlens[test.sequences - 1];
-    const int32_t length = test.cu_seqlens[test.sequences] - from;
-    const int32_t only[2] = {0, length};
-    AttentionCase single = test;
-    single.call.cu_seqlens = only;
-    single.call.q += (size_t)from * test.call.ld_q;
-    single.call.k += (size_t)from * test.call.ld_k;
-    single.call.v += (size_t)from * test.call.ld_v;
-    if (single.call.key_positions)
-        single.call.key_positions += from;
-    single.call.max_length = (size_t)length;
-    const size_t few = attention_split(items, only, 1);
-    attention_run(&check->table->attention_f32, &single, items, few, alone);
-    if (is_good && memcmp(alone, got + (size_t)from * test.call.ld_out,
-                          (size_t)length * test.call.ld_out * sizeof(float)) != 0) {
-        printf("  %s: a sequence depends on its batch\n", check->table->attention_f32.name);
-        is_good = false;
-    }
-    free(items);
-    free(expected);
-    free(got);
-    free(alone);
-    attention_case_free(&test);
-    return is_good;
-}
-
 static bool check_attention(Check *check) {
-    static const size_t longest[] = {1,   2,   15,  16,  17,  31,  33, 64,
-                                     100, 128, 129, 255, 256, 257, 530};
-    for (size_t i = 0; i < sizeof longest / sizeof longest[0]; i++)
-        if (!check_attention_case(check, longest[i]))
-            return false;
-    return true;
+    return check_attention_kernel(check, &check->table->attention_f32);
 }
 
 // --- Norm ---

@@ -4,10 +4,12 @@
 // precision; the AVX kernels with plain C and the AMX kernel with its model bit for bit; and each
 // with itself when rows are computed alone. usage: kernel_check_reduced [--bench] [--seed N]
 #include "base/cpu.h"
+#include "kernels/attention/attention_kernels.h"
 #include "kernels/gemm/gemm_kernels.h"
 #include "kernels/quantize/quantize_isa.h"
 #include "kernels/reduced.h"
 
+#include "test/attention_check.h"
 #include "test/kernel_bench.h"
 #include "test/kernel_check.h"
 
@@ -59,7 +61,7 @@ static void product_new(Check *check, Product *out, bool is_bytes) {
     out->residual = guarded_random(check, (out->m - 1) * out->ldc + out->n);
     memset(out->a.data, 0xFF, out->m * out->lda * (is_bytes ? 1 : 2));
     if (is_bytes)
-        quantize_ref.bytes(out->m, out->k, out->x.data, out->k, out->a.data, out->lda,
+        quantize_ref.bytes(out->m, out->k, out->x.data, KERNEL_F32, out->k, out->a.data, out->lda,
                            out->scales.data);
     else
         quantize_ref.bf16(out->m, out->k, out->x.data, out->k, out->a.data, out->lda);
@@ -82,7 +84,7 @@ static float weight_of(const Product *product, size_t j, size_t i) {
 
 // Rows [row, row + rows) of the product.
 static void product_run(const Product *product, const GemmKernel *kernel, size_t row, size_t rows,
-                        int threads, float *c) {
+                        int threads, KernelType type, void *c) {
     void *packed = new_aligned(gemm_packed_bytes(kernel, product->n, product->k));
     const size_t panels = gemm_panel_count(kernel, product->n);
     for (size_t p = panels; p-- > 0;)
@@ -96,14 +98,15 @@ static void product_run(const Product *product, const GemmKernel *kernel, size_t
         .lda = product->lda,
         .row_scales = kernel->per_word == 4 ? (const RowScale *)product->scales.data + row : NULL,
         .packed = packed,
-        .c = c + row * product->ldc,
+        .c = (char *)c + row * product->ldc * type_size(type),
         .ldc = product->ldc,
         .epilogue = {.bias = product->bias.data,
                      .residual = product->has_residual
                                      ? (const float *)product->residual.data + row * product->ldc
                                      : NULL,
                      .ld_residual = product->ldc,
-                     .activation = product->activation},
+                     .activation = product->activation,
+                     .c_type = type},
     };
     const size_t tiles = gemm_tile_count(&call, threads);
     for (size_t t = 0; t < tiles; t++)
@@ -117,6 +120,35 @@ static float finish_one(const Check *check, const Product *product, size_t r, si
     if (product->has_residual)
         x += ((const float *)product->residual.data)[r * product->ldc + j];
     return x;
+}
+
+static uint16_t half_of(float x) {
+    uint16_t half;
+    uint16_t row[32];
+    quantize_ref.bf16(1, 1, &x, 1, row, 32);
+    memcpy(&half, row, sizeof half);
+    return half;
+}
+
+// A result in bf16 is the f32 result, rounded; only GELU is another polynomial then.
+static bool is_bf16_result_right(Check *check, const Product *product, const GemmKernel *kernel,
+                                 const float *c) {
+    const size_t count = product->m * product->ldc;
+    uint16_t *got = calloc(count, sizeof *got);
+    product_run(product, kernel, 0, product->m, (int)random_size(check, 1, 5), KERNEL_BF16, got);
+    bool is_right = true;
+    for (size_t r = 0; r < product->m; r++)
+        for (size_t j = 0; j < product->n; j++) {
+            const size_t at = r * product->ldc + j;
+            const uint16_t rounded = half_of(c[at]);
+            const float error = fabsf(value_of(&got[at], KERNEL_BF16) - c[at]);
+            const float bound = 6e-5f + 0x1.01p-8f * fabsf(c[at]);
+            is_right = is_right && (product->activation == ACTIVATION_GELU
+                                        ? error <= bound
+                                        : memcmp(&got[at], &rounded, sizeof rounded) == 0);
+        }
+    free(got);
+    return is_right;
 }
 
 // --- Bytes: one definition, equal bits ---
@@ -151,8 +183,9 @@ static bool check_bytes(Check *check, const GemmKernel *kernel) {
         const size_t floats = product.m * product.ldc;
         float *expected = calloc(floats, sizeof(float)), *got = calloc(floats, sizeof(float));
         expect_bytes(check, &product, expected);
-        product_run(&product, kernel, 0, product.m, (int)random_size(check, 1, 5), got);
-        const bool is_equal = memcmp(expected, got, floats * sizeof(float)) == 0;
+        product_run(&product, kernel, 0, product.m, (int)random_size(check, 1, 5), KERNEL_F32, got);
+        const bool is_equal = memcmp(expected, got, floats * sizeof(float)) == 0 &&
+                              is_bf16_result_right(check, &product, kernel, got);
         if (!is_equal)
             printf("  m %zu n %zu k %zu type %d activation %d: bits differ\n", product.m, product.n,
                    product.k, (int)product.source.type, (int)product.activation);
@@ -166,14 +199,6 @@ static bool check_bytes(Check *check, const GemmKernel *kernel) {
 }
 
 // --- bf16: near the exact sum, and independent of the company of a row ---
-
-static uint16_t half_of(float x) {
-    uint16_t half;
-    uint16_t row[32];
-    quantize_ref.bf16(1, 1, &x, 1, row, 32);
-    memcpy(&half, row, sizeof half);
-    return half;
-}
 
 // Sums of products of 8-bit fractions are exact in double precision; f32 sums in any order are
 // within k * 2^-24 of the sum of magnitudes.
@@ -208,14 +233,16 @@ static const GemmKernel *bf16_twin(const GemmKernel *kernel) {
 static bool check_bf16_product(Check *check, const GemmKernel *kernel, const Product *product) {
     const size_t floats = product->m * product->ldc, bytes = floats * sizeof(float);
     float *got = calloc(floats, sizeof(float)), *other = calloc(floats, sizeof(float));
-    product_run(product, kernel, 0, product->m, (int)random_size(check, 1, 5), got);
+    product_run(product, kernel, 0, product->m, (int)random_size(check, 1, 5), KERNEL_F32, got);
     const char *problem = is_bf16_right(check, product, got) ? NULL : "wrong";
     for (size_t r = 0; r < product->m; r++)
-        product_run(product, kernel, r, 1, 1, other);
+        product_run(product, kernel, r, 1, 1, KERNEL_F32, other);
     if (!problem && memcmp(got, other, bytes) != 0)
         problem = "a row depends on its company";
+    if (!problem && !is_bf16_result_right(check, product, kernel, got))
+        problem = "the bf16 result is wrong";
     if (!problem && bf16_twin(kernel)) {
-        product_run(product, bf16_twin(kernel), 0, product->m, 1, other);
+        product_run(product, bf16_twin(kernel), 0, product->m, 1, KERNEL_F32, other);
         if (memcmp(got, other, bytes) != 0)
             problem = "bits differ from the model's";
     }
@@ -252,8 +279,8 @@ static bool check_quantize(Check *check, const QuantizeKernels *kernels) {
         Guarded got = guarded_new(rows * ld * 2), scales = guarded_new(rows * sizeof(RowScale));
         Guarded expected = guarded_new(rows * ld * 2);
         RowScale expected_scales[4];
-        kernels->bytes(rows, dim, values, dim, got.data, ld, scales.data);
-        quantize_ref.bytes(rows, dim, values, dim, expected.data, ld, expected_scales);
+        kernels->bytes(rows, dim, values, KERNEL_F32, dim, got.data, ld, scales.data);
+        quantize_ref.bytes(rows, dim, values, KERNEL_F32, dim, expected.data, ld, expected_scales);
         bool is_good = memcmp(got.data, expected.data, rows * ld) == 0 &&
                        memcmp(scales.data, expected_scales, rows * sizeof(RowScale)) == 0;
         const uint8_t *bytes = got.data;
@@ -264,6 +291,18 @@ static bool check_quantize(Check *check, const QuantizeKernels *kernels) {
                 const float back = (float)(bytes[r * ld + j] - row.zero) * row.scale;
                 is_good = is_good && fabsf(back - exact) <= 0.5001f * row.scale;
             }
+        // From bf16 the same as from the floats that these are.
+        quantize_ref.bf16(rows, dim, values, dim, expected.data, ld);
+        float *widened = calloc(rows * ld, sizeof *widened);
+        for (size_t j = 0; j < rows * ld; j++)
+            widened[j] = value_of((const uint16_t *)expected.data + j, KERNEL_BF16);
+        uint8_t *from_floats = malloc(rows * ld);
+        quantize_ref.bytes(rows, dim, widened, KERNEL_F32, ld, from_floats, ld, expected_scales);
+        kernels->bytes(rows, dim, expected.data, KERNEL_BF16, ld, got.data, ld, scales.data);
+        is_good = is_good && memcmp(got.data, from_floats, rows * ld) == 0 &&
+                  memcmp(scales.data, expected_scales, rows * sizeof(RowScale)) == 0;
+        free(widened);
+        free(from_floats);
         kernels->bf16(rows, dim, values, dim, got.data, ld);
         quantize_ref.bf16(rows, dim, values, dim, expected.data, ld);
         for (size_t r = 0; r < rows; r++) {
@@ -341,6 +380,16 @@ int main(int argc, char **argv) {
         Check check = {.ref = &ref, .random = seed * 0x9E3779B97F4A7C15ull};
         if ((cpu.flags & flags[i]) == flags[i])
             report(names[i], check_quantize(&check, quantize[i]), &passed, &failed);
+    }
+    static const AttentionKernel *const attention[] = {&attention_bf16_avx512_bf16,
+                                                       &attention_bf16_amx_avx512};
+    static const uint32_t attention_flags[] = {CPU_AVX512 | CPU_AVX512_BF16,
+                                               CPU_AVX512 | CPU_AMX_BF16};
+    for (size_t i = 0; i < 2; i++) {
+        Check check = {.ref = &ref, .random = seed * 0x9E3779B97F4A7C15ull};
+        if ((cpu.flags & attention_flags[i]) == attention_flags[i])
+            report(attention[i]->name, check_attention_kernel(&check, attention[i]), &passed,
+                   &failed);
     }
     ReducedKernels reduced;
     kernels_select_reduced(&reduced, cpu.flags);

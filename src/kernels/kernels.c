@@ -1,7 +1,7 @@
 #include "kernels/kernels.h"
 
 #include "base/cpu.h"
-#include "kernels/attention/attention_f32.h"
+#include "kernels/attention/attention_kernels.h"
 #include "kernels/gemm/gemm_kernels.h"
 #include "kernels/move/move_isa.h"
 #include "kernels/norm/norm_isa.h"

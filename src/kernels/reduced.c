@@ -1,6 +1,7 @@
 #include "kernels/reduced.h"
 
 #include "base/cpu.h"
+#include "kernels/attention/attention_kernels.h"
 #include "kernels/gemm/gemm_kernels.h"
 #include "kernels/quantize/quantize_isa.h"
 
@@ -27,6 +28,7 @@ void kernels_select_reduced(ReducedKernels *out, uint32_t cpu_flags) {
     }
     if (cpu_flags & CPU_AVX512_BF16) {
         out->gemm_bf16 = gemm_bf16_avx512_bf16;
+        out->attention = attention_bf16_avx512_bf16;
         out->is_bf16_fast = true;
     }
     if (cpu_flags & CPU_AMX_INT8) {
@@ -35,6 +37,7 @@ void kernels_select_reduced(ReducedKernels *out, uint32_t cpu_flags) {
     }
     if (cpu_flags & CPU_AMX_BF16) {
         out->gemm_bf16 = gemm_bf16_amx_avx512;
+        out->attention = attention_bf16_amx_avx512;
         out->is_bf16_fast = true;
     }
 #endif

@@ -3,6 +3,7 @@
 #ifndef GPUX_KERNELS_REDUCED_H
 #define GPUX_KERNELS_REDUCED_H
 
+#include "kernels/attention/attention.h"
 #include "kernels/gemm/gemm.h"
 #include "kernels/quantize/quantize.h"
 
@@ -11,6 +12,7 @@
 typedef struct ReducedKernels {
     GemmKernel gemm_bytes, gemm_bf16;
     bool is_bytes_fast, is_bf16_fast; // faster than f32 on this CPU, not only smaller
+    AttentionKernel attention;        // in bf16; its name is NULL where f32 is faster
     QuantizeKernels quantize;
 } ReducedKernels;
 

@@ -2,7 +2,7 @@
 #include "kernels/attention/attention.h"
 
 #include "base/checked.h"
-#include "kernels/attention/attention_f32.h"
+#include "kernels/attention/attention_kernels.h"
 
 static size_t items_of(int32_t length) {
     return ((size_t)length + ATTENTION_QUERY_BLOCK - 1) / ATTENTION_QUERY_BLOCK;

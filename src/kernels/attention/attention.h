@@ -25,15 +25,17 @@ typedef struct AttentionKernel {
     // the calling thread.
     void (*run)(const struct AttentionCall *call, const AttentionItem *item, size_t head,
                 void *scratch);
+    KernelType type;  // of q, k, v and out: f32 or bf16
+    size_t head_unit; // head_dim is a multiple of this
     size_t key_block; // keys per online-softmax block
     size_t mr, nr;    // the register tile that it computes scores and products with
 } AttentionKernel;
 
 typedef struct AttentionCall {
     const AttentionKernel *kernel;
-    const float *q, *k, *v;
-    size_t ld_q, ld_k, ld_v; // row strides in elements
-    float *out;
+    const void *q, *k, *v;   // of the kernel's element type
+    size_t ld_q, ld_k, ld_v; // row strides in elements, multiples of 2 for bf16
+    void *out;               // likewise
     size_t ld_out;
     const int32_t *cu_seqlens; // [n_sequences + 1]
     const AttentionItem *items;

@@ -1,6 +1,6 @@
 // Attention in plain C: two passes over the keys of each query, in double precision. It defines
 // what the other kernels approximate.
-#include "kernels/attention/attention_f32.h"
+#include "kernels/attention/attention_kernels.h"
 
 #include <math.h>
 
@@ -16,8 +16,8 @@ static double score(const Query *query, int32_t j) {
     const size_t kv_head = query->head * call->kv_heads / call->heads;
     const size_t row = query->first + (size_t)query->i;
     const size_t col = query->first + (size_t)j;
-    const float *q = call->q + row * call->ld_q + query->head * call->head_dim;
-    const float *k = call->k + col * call->ld_k + kv_head * call->head_dim;
+    const float *q = (const float *)call->q + row * call->ld_q + query->head * call->head_dim;
+    const float *k = (const float *)call->k + col * call->ld_k + kv_head * call->head_dim;
     double sum = 0;
     for (size_t d = 0; d < call->head_dim; d++)
         sum += (double)q[d] * (double)k[d];
@@ -51,12 +51,14 @@ static void run_ref(const AttentionCall *call, const AttentionItem *item, size_t
             sums[d] = 0;
         for (int32_t j = 0; j < keys; j++) {
             const double weight = exp(score(&query, j) - highest);
-            const float *v = call->v + (first + (size_t)j) * call->ld_v + kv_head * call->head_dim;
+            const float *v = (const float *)call->v + (first + (size_t)j) * call->ld_v +
+                             kv_head * call->head_dim;
             total += weight;
             for (size_t d = 0; d < call->head_dim; d++)
                 sums[d] = (float)((double)sums[d] + weight * (double)v[d]);
         }
-        float *out = call->out + (first + (size_t)i) * call->ld_out + head * call->head_dim;
+        float *out =
+            (float *)call->out + (first + (size_t)i) * call->ld_out + head * call->head_dim;
         for (size_t d = 0; d < call->head_dim; d++)
             out[d] = (float)((double)sums[d] / total);
     }
@@ -65,6 +67,8 @@ static void run_ref(const AttentionCall *call, const AttentionItem *item, size_t
 const AttentionKernel attention_f32_ref = {
     .name = "attention_f32_ref",
     .run = run_ref,
+    .type = KERNEL_F32,
+    .head_unit = 1,
     .key_block = 256,
     .mr = 1,
     .nr = 1,

@@ -1,16 +1,19 @@
-// Fused attention over the vector vocabulary and the f32 GEMM tile of the same instruction set.
+// Fused attention over the vector vocabulary and a GEMM tile, in f32 or (ATTENTION_BF16 = 1) with
+// bf16 operands: queries, keys, values and weights; scores, softmax and sums stay f32.
 //
 // For each block of keys: K^T and V of the block are packed into panels, then for each few queries
 // scores = Q K^T, an online softmax step, sums = sums * correction + P V. A query's result depends
 // on its own row and the sequence only: blocks of keys start at fixed places, and every row of a
 // tile is computed alone. Exponentials are taken to base 2, with log2(e) folded into the scale.
-#include "kernels/attention/attention_f32.h"
+#include "kernels/attention/attention_kernels.h"
 #include "kernels/gemm/gemm_kernels.h"
 #include "kernels/vec/vec_math.h"
 
 #include <math.h>
 
 #define LOG2_E 0x1.715476p0f
+
+enum { PER_WORD = ATTENTION_BF16 ? 2 : 1, ELEMENT_BYTES = 4 / PER_WORD };
 
 // One run: pointers into the scratch block, and what of the sequence is being worked on.
 typedef struct Run {
@@ -23,22 +26,57 @@ typedef struct Run {
     float *packed_keys, *packed_values, *scores, *bias, *sums, *highest, *total;
 } Run;
 
+// Element `column` of token `row` of the sequence, in an array of rows at stride ld.
+static const void *element(const Run *run, const void *array, size_t row, size_t ld,
+                           size_t column) {
+    return (const char *)array + ((run->first + row) * ld + column) * ELEMENT_BYTES;
+}
+
+// Words of K that a product takes for `count` elements: whole units, which are filled with 0.
+static size_t padded_words(const GemmKernel *gemm, size_t count) {
+    const size_t words = (count + PER_WORD - 1) / PER_WORD;
+    return (words + gemm->unit - 1) / gemm->unit * gemm->unit;
+}
+
+#if ATTENTION_BF16
+// Word (w, d) of the panel is the pair of values of keys 2 w and 2 w + 1 in column d.
+static void pack_values(const Run *run, size_t d, size_t columns, float *panel) {
+    const AttentionCall *call = run->call;
+    const size_t nr = run->gemm->nr, at = run->head * call->kv_heads / call->heads * call->head_dim;
+    const size_t words = padded_words(run->gemm, run->keys);
+    static const uint16_t zeros[VEC_WIDTH] = {0};
+    for (size_t w = 0; w < words; w++)
+        for (size_t j = 0; j < nr; j += VEC_WIDTH) {
+            const void *pair[2] = {zeros, zeros};
+            for (size_t i = 0; i < 2; i++)
+                if (j < columns && 2 * w + i < run->keys)
+                    pair[i] = element(run, call->v, run->key + 2 * w + i, call->ld_v, at + d + j);
+            vec_store(panel + w * nr + j, vec_pair_bf16(pair[0], pair[1]));
+        }
+}
+#else
+static void pack_values(const Run *run, size_t d, size_t columns, float *panel) {
+    const AttentionCall *call = run->call;
+    const size_t at = run->head * call->kv_heads / call->heads * call->head_dim;
+    run->gemm->pack(columns, run->keys, element(run, call->v, run->key, call->ld_v, at + d),
+                    KERNEL_F32, 1, call->ld_v, panel, NULL, NULL);
+}
+#endif
+
+// Keys are packed as words, whatever these hold: a row of K is a row of W.
 static void pack_block(const Run *run) {
     const AttentionCall *call = run->call;
-    const GemmKernel *gemm = run->gemm;
-    const size_t kv_head = run->head * call->kv_heads / call->heads;
-    const size_t at = kv_head * call->head_dim;
-    const float *k = call->k + (run->first + run->key) * call->ld_k + at;
-    const float *v = call->v + (run->first + run->key) * call->ld_v + at;
-    for (size_t j = 0; j < run->keys; j += gemm->nr) {
+    const size_t nr = run->gemm->nr, words = call->head_dim / PER_WORD;
+    const size_t at = run->head * call->kv_heads / call->heads * call->head_dim;
+    for (size_t j = 0; j < run->keys; j += nr) {
         const size_t left = run->keys - j;
-        gemm->pack(left < gemm->nr ? left : gemm->nr, call->head_dim, k + j * call->ld_k,
-                   KERNEL_F32, call->ld_k, 1, run->packed_keys + j * call->head_dim, NULL, NULL);
+        ISA(gemm_pack_f32)
+        (left < nr ? left : nr, words, element(run, call->k, run->key + j, call->ld_k, at),
+         KERNEL_F32, call->ld_k / PER_WORD, 1, run->packed_keys + j * words, NULL, NULL);
     }
-    for (size_t d = 0; d < call->head_dim; d += gemm->nr) {
+    for (size_t d = 0; d < call->head_dim; d += nr) {
         const size_t left = call->head_dim - d;
-        gemm->pack(left < gemm->nr ? left : gemm->nr, run->keys, v + d, KERNEL_F32, 1, call->ld_v,
-                   run->packed_values + d * run->parts.block, NULL, NULL);
+        pack_values(run, d, left < nr ? left : nr, run->packed_values + d * run->parts.block);
     }
 }
 
@@ -87,13 +125,31 @@ static void fetch_next(const Run *run, size_t r) {
     const size_t count = run->last - next < run->keys ? run->last - next : run->keys;
     const size_t at = run->head * call->kv_heads / call->heads * call->head_dim;
     for (size_t j = next + count * r / run->queries; j < next + count * (r + 1) / run->queries; j++)
-        for (size_t d = 0; d < call->head_dim; d += 16) {
-            vec_prefetch(call->k + (run->first + j) * call->ld_k + at + d);
-            vec_prefetch(call->v + (run->first + j) * call->ld_v + at + d);
+        for (size_t d = 0; d < call->head_dim; d += 64 / ELEMENT_BYTES) {
+            vec_prefetch(element(run, call->k, j, call->ld_k, at + d));
+            vec_prefetch(element(run, call->v, j, call->ld_v, at + d));
         }
 }
 
-// row = 2^(row - highest) over `keys` lanes rounded up to whole vectors; answers the sum.
+#if ATTENTION_BF16
+static inline __attribute__((always_inline)) void exponentiate(const size_t count, Vec x[]) {
+    vec_exp2_negative_bf16(count, x);
+}
+// Behind what is still to be read: weights take half the room of scores.
+static inline void store_weights(float *row, size_t j, Vec x) {
+    vec_store_bf16((uint16_t *)(void *)row + j, x);
+}
+#else
+static inline __attribute__((always_inline)) void exponentiate(const size_t count, Vec x[]) {
+    vec_exp2_negative(count, x);
+}
+static inline void store_weights(float *row, size_t j, Vec x) {
+    vec_store(row + j, x);
+}
+#endif
+
+// The weights 2^(row - highest) of `keys` lanes, rounded up to whole vectors, in the place of the
+// scores and as elements of the product; answers their sum.
 static float exponentiate_row(float *row, size_t keys, float highest) {
     enum { BUNDLE = 4 };
     const Vec top = vec_set1(highest);
@@ -102,14 +158,14 @@ static float exponentiate_row(float *row, size_t keys, float highest) {
     for (; j + BUNDLE * VEC_WIDTH <= keys; j += BUNDLE * VEC_WIDTH) {
         Vec p[VEC_BUNDLE];
         VEC_EACH(BUNDLE) p[v] = vec_sub(vec_load(row + j + v * VEC_WIDTH), top);
-        vec_exp2_negative(BUNDLE, p);
-        VEC_EACH(BUNDLE) vec_store(row + j + v * VEC_WIDTH, p[v]);
+        exponentiate(BUNDLE, p);
+        VEC_EACH(BUNDLE) store_weights(row, j + v * VEC_WIDTH, p[v]);
         VEC_EACH(BUNDLE) sum = vec_add(sum, p[v]);
     }
     for (; j < keys; j += VEC_WIDTH) {
         Vec p[1] = {vec_sub(vec_load(row + j), top)};
-        vec_exp2_negative(1, p);
-        vec_store(row + j, p[0]);
+        exponentiate(1, p);
+        store_weights(row, j, p[0]);
         sum = vec_add(sum, p[0]);
     }
     return vec_sum(sum);
@@ -126,8 +182,9 @@ static void softmax_row(const Run *run, size_t r, float *row, size_t count) {
     const float top = vec_highest(scale_row(run, row, i, keys));
     const float now = top > before ? top : before;
     const float sum = exponentiate_row(row, keys, now);
-    for (size_t j = (keys + VEC_WIDTH - 1) / VEC_WIDTH * VEC_WIDTH; j < count; j += VEC_WIDTH)
-        vec_store(row + j, vec_zero());
+    const size_t padded = padded_words(run->gemm, count) * PER_WORD;
+    for (size_t j = (keys + VEC_WIDTH - 1) / VEC_WIDTH * VEC_WIDTH; j < padded; j += VEC_WIDTH)
+        store_weights(row, j, vec_zero());
     run->highest[r] = now;
     if (run->key == 0) {
         run->total[r] = sum;
@@ -158,11 +215,11 @@ static void run_rows(const Run *run, size_t r, size_t rows) {
             return;
         count = end - run->key < count ? end - run->key : count;
     }
-    const float *q = call->q + (run->first + run->query + r) * call->ld_q;
+    const size_t words = call->head_dim / PER_WORD;
+    const void *q = element(run, call->q, run->query + r, call->ld_q, run->head * call->head_dim);
     for (size_t j = 0; j < count; j += nr)
-        gemm->multiply(rows, call->head_dim, q + run->head * call->head_dim, call->ld_q,
-                       run->packed_keys + j * call->head_dim, run->scores + j, run->parts.block,
-                       false, none);
+        gemm->multiply(rows, words, q, call->ld_q / PER_WORD, run->packed_keys + j * words,
+                       run->scores + j, run->parts.block, false, none);
     Run part = *run;
     part.query += r;
     part.highest += r;
@@ -173,7 +230,7 @@ static void run_rows(const Run *run, size_t r, size_t rows) {
         fetch_next(run, r + t);
     }
     for (size_t d = 0; d < call->head_dim; d += nr)
-        gemm->multiply(rows, count, run->scores, run->parts.block,
+        gemm->multiply(rows, padded_words(gemm, count), run->scores, run->parts.block,
                        run->packed_values + d * run->parts.block, part.sums + d, run->parts.width,
                        run->key > 0, none);
 }
@@ -181,14 +238,17 @@ static void run_rows(const Run *run, size_t r, size_t rows) {
 static void store_rows(const Run *run) {
     const AttentionCall *call = run->call;
     for (size_t r = 0; r < run->queries; r++) {
-        float *out =
-            call->out + (run->first + run->query + r) * call->ld_out + run->head * call->head_dim;
+        const size_t at = (run->first + run->query + r) * call->ld_out + run->head * call->head_dim;
         const float *sums = run->sums + r * run->parts.width;
         const Vec total = vec_set1(run->total[r]);
         for (size_t d = 0; d < call->head_dim; d += VEC_WIDTH) {
             const size_t left = call->head_dim - d;
-            vec_store_mask(vec_first(left < VEC_WIDTH ? left : VEC_WIDTH), out + d,
-                           vec_div(vec_load(sums + d), total));
+            const Vec x = vec_div(vec_load(sums + d), total);
+            if (ATTENTION_BF16) // head_dim is a multiple of 32
+                vec_store_bf16((uint16_t *)call->out + at + d, x);
+            else
+                vec_store_mask(vec_first(left < VEC_WIDTH ? left : VEC_WIDTH),
+                               (float *)call->out + at + d, x);
         }
     }
 }
@@ -213,16 +273,22 @@ static void run_item(const AttentionCall *call, const GemmKernel *gemm, const At
     const size_t length = (size_t)call->cu_seqlens[item->sequence + 1] - run.first;
     run.last = call->is_causal ? (size_t)item->end : length;
     const size_t parts = (run.queries + gemm->mr - 1) / gemm->mr;
+    if (gemm->begin)
+        gemm->begin();
     for (run.key = 0; run.key < run.last; run.key += call->kernel->key_block) {
         const size_t left = run.last - run.key;
         run.keys = left < call->kernel->key_block ? left : call->kernel->key_block;
         pack_block(&run);
         size_t r = 0;
         for (size_t part = 0; part < parts; part++) {
-            const size_t rows = run.queries / parts + (part < run.queries % parts);
+            const size_t units = (run.queries + gemm->row_unit - 1) / gemm->row_unit;
+            size_t rows = (units / parts + (part < units % parts)) * gemm->row_unit;
+            rows = rows < run.queries - r ? rows : run.queries - r;
             run_rows(&run, r, rows);
             r += rows;
         }
     }
+    if (gemm->end)
+        gemm->end();
     store_rows(&run);
 }

@@ -47,7 +47,7 @@ static inline void amx_release(void) {
     __asm__ volatile("tdpbf16ps %%tmm" #b ", %%tmm" #a ", %%tmm" #sum ::: "memory")
 
 static inline __attribute__((always_inline)) void amx_fetch(const void *p) {
-    __asm__ volatile("prefetcht0 %0" ::"m"(*(const char *)p));
+    __asm__ volatile("prefetcht1 %0" ::"m"(*(const char *)p));
 }
 
 // Set once around a tile of the product, for the usual 16 rows everywhere.

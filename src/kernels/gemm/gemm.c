@@ -6,11 +6,8 @@
 #include "kernels/gemm/gemm.h"
 
 enum {
-    ROW_RANGE = 144,           // rows of A that one tile keeps in L2 while panels stream past
-    A_BLOCK = ROW_RANGE * 768, // words of A that stay in L2: rows x a block of K
-    SUMS_IN_L1 = ROW_RANGE * GEMM_MAX_NR, // floats of sums under work, on the stack
-    SUMS = 4 * SUMS_IN_L1,
-    K_UNIT = 16, // words; blocks of K start at multiples
+    SUMS = 4 * GEMM_MAX_ROW_RANGE * GEMM_MAX_NR, // floats of sums under work, on the stack
+    K_UNIT = 16,                                 // words; blocks of K start at multiples
     CACHE_LINE = 64,
     STREAM_AHEAD = 2048, // bytes; how far a panel that nobody fetched is fetched ahead of its use
 };
@@ -50,7 +47,7 @@ static size_t cut_cost(size_t m, size_t panels, size_t threads, Cut cut) {
 static Cut cut_call(const GemmCall *call, int threads) {
     enum { MOST_ROUNDS = 4, MORE_ROW_RANGES = 8 };
     const size_t panels = gemm_panel_count(call->kernel, call->n);
-    const size_t fewest = divide_up(call->m, ROW_RANGE);
+    const size_t fewest = divide_up(call->m, call->kernel->row_range);
     const size_t most =
         smaller(fewest + MORE_ROW_RANGES, divide_up(call->m, call->kernel->row_unit));
     Cut best = {.rows = fewest, .panels = 1};
@@ -85,7 +82,7 @@ static size_t call_words(const GemmCall *call) {
 
 // Blocks of K are such that a tile's part of A stays in L2.
 static size_t k_block_count(const GemmCall *call, size_t rows) {
-    return call->k ? divide_up(rows * call_words(call), A_BLOCK) : 1;
+    return call->k ? divide_up(rows * call_words(call), call->kernel->a_words) : 1;
 }
 
 // What to fetch while computing: the chunk after this one, spread over the work on this one. It
@@ -115,7 +112,7 @@ typedef struct Strip {
     float *sums;                    // [rows][panels * nr]
 } Strip;
 
-// Rows [first, last) of W^T in one panel: the unit that stays in cache while rows of A pass.
+// Rows [k, k + depth) of W^T in one panel: the unit that stays in cache while rows of A pass.
 typedef struct Chunk {
     const float *data, *next; // next: the chunk after this one, NULL at the end of the tile
     size_t k, depth, column;
@@ -124,16 +121,43 @@ typedef struct Chunk {
     bool is_last;  // of its panel
 } Chunk;
 
+// Element (row, column) of C.
+static void *result(const GemmCall *call, size_t row, size_t column) {
+    const size_t size = call->epilogue.c_type == KERNEL_F32 ? 4 : 2;
+    return (char *)call->c + (row * call->ldc + column) * size;
+}
+
 // Asks for the lines that finishing these rows of one panel will touch.
 static void fetch_result(const GemmCall *call, size_t row, size_t rows, size_t column) {
     const size_t width = smaller(call->kernel->nr, call->n - column);
     const GemmEpilogue *epilogue = &call->epilogue;
     for (size_t r = row; r < row + rows; r++)
         for (size_t j = column; j < column + width; j += CACHE_LINE / sizeof(float)) {
-            __builtin_prefetch(call->c + r * call->ldc + j, 1);
+            __builtin_prefetch(result(call, r, j), 1);
             if (epilogue->residual && epilogue->residual != call->c)
                 __builtin_prefetch(epilogue->residual + r * epilogue->ld_residual + j);
         }
+}
+
+// Finishes rows [r, r + rows) of the strip.
+static void finish_rows(const GemmCall *call, const Strip *strip, size_t r, size_t rows) {
+    const GemmKernel *kernel = call->kernel;
+    const size_t column = strip->panel * kernel->nr, row = strip->row + r;
+    const size_t ld_sums = strip->panels * kernel->nr;
+    GemmFinish with = {.epilogue = call->epilogue};
+    if (with.epilogue.bias)
+        with.epilogue.bias += column;
+    if (with.epilogue.residual)
+        with.epilogue.residual += row * with.epilogue.ld_residual + column;
+    if (call->row_scales) {
+        const size_t padded = gemm_panel_count(kernel, call->n) * kernel->nr;
+        const float *scales = (const float *)call->packed + padded * call_words(call);
+        with.row_scales = call->row_scales + row;
+        with.column_scales = scales + column;
+        with.weight_sums = (const int32_t *)(const void *)(scales + padded) + column;
+    }
+    kernel->finish(rows, smaller(ld_sums, call->n - column), strip->sums + r * ld_sums, ld_sums,
+                   result(call, row, column), call->ldc, &with);
 }
 
 // All rows of the strip against one chunk. Where nobody fetched the chunk, its first rows do so
@@ -161,6 +185,28 @@ static void multiply_chunk(const GemmCall *call, const Strip *strip, const Chunk
             fetch_result(call, strip->row + r, count, chunk->column);
         kernel->multiply(count, chunk->depth, a + r * lda, lda, chunk->data,
                          chunk->sums + r * ld_sums, ld_sums, chunk->k > 0, prefetch);
+        if (chunk->is_last && strip->panels == 1)
+            finish_rows(call, strip, r, count); // while its sums are in L1
+    }
+}
+
+// The part [k, end) of one panel, chunk by chunk; `after` is what comes next, or NULL.
+static void multiply_panel(const GemmCall *call, const Strip *strip, Chunk chunk, size_t end,
+                           const float *after) {
+    const size_t nr = call->kernel->nr, begin = chunk.k;
+    // A single block of rows uses nothing twice.
+    const bool is_reused = strip->rows > call->kernel->mr;
+    const size_t count = is_reused ? divide_up(end - begin, call->kernel->chunk_words) : 1;
+    const float *panel = chunk.data;
+    for (size_t c = 0; c < count; c++) {
+        chunk.k = begin + unit_start(end - begin, K_UNIT, count, c);
+        const size_t stop = begin + unit_start(end - begin, K_UNIT, count, c + 1);
+        chunk.depth = stop - chunk.k;
+        chunk.data = panel + (chunk.k - begin) * nr;
+        chunk.next = c + 1 < count ? panel + (stop - begin) * nr : after;
+        chunk.is_last = stop == call_words(call);
+        multiply_chunk(call, strip, &chunk);
+        chunk.is_first = false;
     }
 }
 
@@ -169,45 +215,26 @@ static void multiply_strip(const GemmCall *call, const Strip *strip) {
     const size_t k_blocks = k_block_count(call, strip->rows);
     const float *first = (const float *)call->packed + strip->panel * words * nr;
     for (size_t kb = 0; kb < k_blocks; kb++) {
-        Chunk chunk = {.k = unit_start(words, K_UNIT, k_blocks, kb), .is_last = kb + 1 == k_blocks};
+        const size_t k = unit_start(words, K_UNIT, k_blocks, kb);
         const size_t end = unit_start(words, K_UNIT, k_blocks, kb + 1);
-        chunk.depth = end - chunk.k;
         for (size_t p = 0; p < strip->panels; p++) {
-            chunk.data = first + (p * words + chunk.k) * nr;
-            chunk.sums = strip->sums + p * nr;
-            chunk.column = (strip->panel + p) * nr;
+            const Chunk chunk = {
+                .k = k,
+                .data = first + (p * words + k) * nr,
+                .sums = strip->sums + p * nr,
+                .column = (strip->panel + p) * nr,
+                .is_first = strip->panel == strip->first_panel && kb == 0 && p == 0,
+            };
+            const float *after = NULL;
             if (p + 1 < strip->panels)
-                chunk.next = chunk.data + words * nr;
+                after = chunk.data + words * nr;
             else if (kb + 1 < k_blocks)
-                chunk.next = first + end * nr;
-            else
-                chunk.next = strip->panel + strip->panels < strip->last_panel
-                                 ? first + strip->panels * words * nr
-                                 : NULL;
-            chunk.is_first = strip->panel == strip->first_panel && kb == 0 && p == 0;
-            multiply_chunk(call, strip, &chunk);
+                after = first + end * nr;
+            else if (strip->panel + strip->panels < strip->last_panel)
+                after = first + strip->panels * words * nr;
+            multiply_panel(call, strip, chunk, end, after);
         }
     }
-}
-
-static void finish_strip(const GemmCall *call, const Strip *strip) {
-    const GemmKernel *kernel = call->kernel;
-    const size_t column = strip->panel * kernel->nr;
-    GemmFinish with = {.epilogue = call->epilogue};
-    if (with.epilogue.bias)
-        with.epilogue.bias += column;
-    if (with.epilogue.residual)
-        with.epilogue.residual += strip->row * with.epilogue.ld_residual + column;
-    if (call->row_scales) {
-        const size_t padded = gemm_panel_count(kernel, call->n) * kernel->nr;
-        const float *scales = (const float *)call->packed + padded * call_words(call);
-        with.row_scales = call->row_scales + strip->row;
-        with.column_scales = scales + column;
-        with.weight_sums = (const int32_t *)(const void *)(scales + padded) + column;
-    }
-    kernel->finish(strip->rows, smaller(strip->panels * kernel->nr, call->n - column), strip->sums,
-                   strip->panels * kernel->nr, call->c + strip->row * call->ldc + column, call->ldc,
-                   &with);
 }
 
 void gemm_run_tile(const GemmCall *call, size_t tile, size_t tiles, int threads) {
@@ -222,14 +249,16 @@ void gemm_run_tile(const GemmCall *call, size_t tile, size_t tiles, int threads)
     strip.rows = unit_start(call->m, unit, cut.rows, row_range + 1) - strip.row;
     strip.panel = strip.first_panel = part_start(panels, cut.panels, panel_range);
     strip.last_panel = part_start(panels, cut.panels, panel_range + 1);
-    const size_t room = k_block_count(call, strip.rows) > 1 ? SUMS : SUMS_IN_L1;
+    const size_t sums_in_l1 = kernel->row_range * kernel->nr;
+    const size_t room = k_block_count(call, strip.rows) > 1 ? SUMS : sums_in_l1;
     const size_t widest = room / (strip.rows * kernel->nr);
     if (kernel->begin)
         kernel->begin();
     for (; strip.panel < strip.last_panel; strip.panel += strip.panels) {
         strip.panels = smaller(widest, strip.last_panel - strip.panel);
         multiply_strip(call, &strip);
-        finish_strip(call, &strip);
+        if (strip.panels > 1)
+            finish_rows(call, &strip, 0, strip.rows);
     }
     if (kernel->end)
         kernel->end();

@@ -1,10 +1,10 @@
 // C = activation(A * W^T + bias) + residual, W packed beforehand in panels of nr output columns.
 //
-// A: [m, k] f32 rows at stride lda. W: [n, k]. C: [m, n] f32 rows at stride ldc; C may alias the
-// residual (same pointer and stride), never A. Each element of C is one fused multiply-add chain
-// over k in ascending order starting from 0, then + bias, then activation, then + residual. That
-// fixes its bits: they are the same for every instruction set, tile shape, row count and number of
-// threads.
+// A: [m, k] rows at stride lda. W: [n, k]. C: [m, n] rows of f32 or bf16 at stride ldc; an f32 C
+// may alias the residual (same pointer and stride), never A. Each element of C is one fused
+// multiply-add chain over k in ascending order starting from 0, then + bias, then activation, then
+// + residual. That fixes its bits: they are the same for every instruction set, tile shape, row
+// count and number of threads.
 #ifndef GPUX_KERNELS_GEMM_GEMM_H
 #define GPUX_KERNELS_GEMM_GEMM_H
 
@@ -18,6 +18,7 @@ typedef struct GemmEpilogue {
     const float *residual; // [m, n] rows at stride ld_residual, or NULL
     size_t ld_residual;
     Activation activation;
+    KernelType c_type; // KERNEL_F32, or KERNEL_BF16: rounded, ties to even
 } GemmEpilogue;
 
 // Memory that a multiplication fetches along the way: `rate` cache lines from `address` on for
@@ -48,14 +49,17 @@ typedef struct GemmKernel {
     size_t per_word;  // elements in a word: 1 for f32, 2 for bf16, 4 for bytes
     size_t unit;      // rows of A and panels hold a multiple of this many words
     size_t row_unit;  // rows are best cut at multiples of this
+    // What fits the caches: rows of A (a tile's, at most GEMM_MAX_ROW_RANGE) and words of A that
+    // stay in L2 while panels stream past; words of a panel's depth that stay in L1 while rows do.
+    size_t row_range, a_words, chunk_words;
     // sums[r][0 .. nr) (+)= a[r][0 .. words) * panel for rows <= mr. a: rows of words at stride
     // lda. panel: [words, nr] words. sums: f32 or i32 at stride ld_sums; they start from 0 unless
     // `accumulate`.
     void (*multiply)(size_t rows, size_t words, const void *a, size_t lda, const void *panel,
                      void *sums, size_t ld_sums, bool accumulate, GemmPrefetch prefetch);
     // c = activation(sums + bias) + residual for rows x cols, after scaling where there are scales.
-    // c may be sums.
-    void (*finish)(size_t rows, size_t cols, const void *sums, size_t ld_sums, float *c, size_t ldc,
+    // c may be sums, where it is f32.
+    void (*finish)(size_t rows, size_t cols, const void *sums, size_t ld_sums, void *c, size_t ldc,
                    const GemmFinish *with);
     // Column j < cols of the panel gets elements (j, 0 .. k) of source, at
     // source + (j * stride_n + i * stride_k) * element size; everything else becomes 0. Bytes also
@@ -67,7 +71,16 @@ typedef struct GemmKernel {
     void (*end)(void);
 } GemmKernel;
 
-enum { GEMM_MAX_MR = 32, GEMM_MAX_NR = 32, GEMM_MAX_K_BYTES = 65536 };
+enum {
+    GEMM_MAX_MR = 32,
+    GEMM_MAX_NR = 32,
+    GEMM_MAX_ROW_RANGE = 192,
+    GEMM_MAX_K_BYTES = 65536,
+    // Blocking of a kernel that computes longer on a panel than L2 takes to bring it.
+    GEMM_ROW_RANGE = 144,
+    GEMM_A_WORDS = GEMM_ROW_RANGE * 768,
+    GEMM_CHUNK_WORDS = 1 << 30, // the whole block of K
+};
 
 // Where weights come from: element (n, k) is at data + (n * stride_n + k * stride_k) * element
 // size, unaligned.
@@ -96,7 +109,7 @@ typedef struct GemmCall {
     size_t lda;    // elements, a multiple of per_word
     const RowScale *row_scales; // [m] for bytes, else NULL
     const void *packed;
-    float *c;
+    void *c; // of epilogue.c_type
     size_t ldc;
     GemmEpilogue epilogue;
 } GemmCall;

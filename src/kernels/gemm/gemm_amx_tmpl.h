@@ -4,7 +4,15 @@
 // columns wide.
 #include "kernels/gemm/gemm_kernels.h"
 
-enum { AMX_ROWS = 32, AMX_COLUMNS = 32, AMX_STEP = 16, AMX_WORD = 4 };
+enum {
+    AMX_ROWS = 32,
+    AMX_COLUMNS = 32,
+    AMX_STEP = 16,
+    AMX_WORD = 4,
+    AMX_ROW_RANGE = 192,
+    AMX_A_WORDS = AMX_ROW_RANGE * 1536, // 1.2 MB
+    AMX_CHUNK_WORDS = 128,              // 16 KB: a third of L1, the rest is for A and the sums
+};
 
 // One multiplication; strides in bytes.
 typedef struct AmxWork {

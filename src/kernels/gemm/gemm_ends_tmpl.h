@@ -3,15 +3,24 @@
 #include "kernels/gemm/gemm_kernels.h"
 #include "kernels/vec/vec_math.h"
 
-enum { PANEL = GEMM_NV * VEC_WIDTH, FINISH_BUNDLE = 4 };
+#include <stdbool.h>
+
+enum { PANEL = GEMM_NV * VEC_WIDTH, FINISH_ROWS = 2, FINISH_VECTORS = 2 };
 
 // One row to finish, from its first column.
 typedef struct RowEnds {
     const float *sums, *bias, *residual, *scales; // scales: of bytes, NULL otherwise
     const int32_t *weight_sums;
     Vec row_scale, row_zero;
-    float *c;
+    void *c;
 } RowEnds;
+
+// What a finish is compiled for; constants at each use.
+typedef struct FinishForm {
+    Activation activation;
+    bool is_bytes; // sums of bytes, to be scaled
+    bool is_bf16;  // c is bf16
+} FinishForm;
 
 // Sums of bytes less the row's zero point times the column's sum of weights; scaled by (row scale *
 // column scale) in one multiplication.
@@ -21,88 +30,144 @@ static inline __attribute__((always_inline)) Vec scaled(const RowEnds *row, Vec 
                    vec_mul(row->row_scale, scale));
 }
 
-// `count` whole vectors from column j on; `count`, `activation` and `is_bytes` are constants.
-static inline __attribute__((always_inline)) void finish_vectors(const size_t count, size_t j,
-                                                                 const RowEnds *row,
-                                                                 Activation activation,
-                                                                 const bool is_bytes) {
+static inline __attribute__((always_inline)) void finish_activate(const size_t count, Vec x[],
+                                                                  const FinishForm form) {
+    if (form.is_bf16 && form.activation == ACTIVATION_GELU)
+        vec_gelu_bf16(count, x);
+    else
+        vec_activate(count, x, form.activation);
+}
+
+// `vectors` whole vectors of `rows` rows from column j on; both are constants.
+static inline __attribute__((always_inline)) void finish_vectors(const size_t rows,
+                                                                 const size_t vectors, size_t j,
+                                                                 const RowEnds row[],
+                                                                 const FinishForm form) {
     Vec x[VEC_BUNDLE];
-    VEC_EACH(count) x[v] = vec_load(row->sums + j + v * VEC_WIDTH);
-    if (is_bytes)
+    const size_t count = rows * vectors;
+#define EACH_COLUMN (j + v % vectors * VEC_WIDTH)
+#define EACH_ROW (&row[v / vectors])
+    VEC_EACH(count) x[v] = vec_load(EACH_ROW->sums + EACH_COLUMN);
+    if (form.is_bytes)
         VEC_EACH(count)
-    x[v] = scaled(row, x[v], vec_load(row->scales + j + v * VEC_WIDTH),
-                  vec_load(row->weight_sums + j + v * VEC_WIDTH));
+    x[v] = scaled(EACH_ROW, x[v], vec_load(row->scales + EACH_COLUMN),
+                  vec_load(row->weight_sums + EACH_COLUMN));
     if (row->bias)
-        VEC_EACH(count) x[v] = vec_add(x[v], vec_load(row->bias + j + v * VEC_WIDTH));
-    vec_activate(count, x, activation);
+        VEC_EACH(count) x[v] = vec_add(x[v], vec_load(row->bias + EACH_COLUMN));
+    finish_activate(count, x, form);
     if (row->residual)
-        VEC_EACH(count) x[v] = vec_add(x[v], vec_load(row->residual + j + v * VEC_WIDTH));
-    VEC_EACH(count) vec_store(row->c + j + v * VEC_WIDTH, x[v]);
+        VEC_EACH(count) x[v] = vec_add(x[v], vec_load(EACH_ROW->residual + EACH_COLUMN));
+    if (form.is_bf16)
+        VEC_EACH(count) vec_store_bf16((uint16_t *)EACH_ROW->c + EACH_COLUMN, x[v]);
+    else
+        VEC_EACH(count) vec_store((float *)EACH_ROW->c + EACH_COLUMN, x[v]);
+#undef EACH_COLUMN
+#undef EACH_ROW
 }
 
 static inline __attribute__((always_inline)) void
-finish_tail(size_t left, size_t j, const RowEnds *row, Activation activation, const bool is_bytes) {
+finish_tail(size_t left, size_t j, const RowEnds *row, const FinishForm form) {
     const VecMask mask = vec_first(left);
     Vec x[1] = {vec_load_mask(mask, row->sums + j)};
-    if (is_bytes)
+    if (form.is_bytes)
         x[0] = scaled(row, x[0], vec_load_mask(mask, row->scales + j),
                       vec_load_mask(mask, row->weight_sums + j));
     if (row->bias)
         x[0] = vec_add(x[0], vec_load_mask(mask, row->bias + j));
-    vec_activate(1, x, activation);
+    finish_activate(1, x, form);
     if (row->residual)
         x[0] = vec_add(x[0], vec_load_mask(mask, row->residual + j));
-    vec_store_mask(mask, row->c + j, x[0]);
+    if (form.is_bf16) {
+        uint16_t halves[VEC_WIDTH];
+        vec_store_bf16(halves, x[0]);
+        memcpy((uint16_t *)row->c + j, halves, left * sizeof halves[0]);
+    } else {
+        vec_store_mask(mask, (float *)row->c + j, x[0]);
+    }
+}
+
+// `rows` is a constant.
+static inline __attribute__((always_inline)) void
+finish_rows(const size_t rows, size_t cols, const RowEnds row[], const FinishForm form) {
+    size_t j = 0;
+    for (; j + FINISH_VECTORS * VEC_WIDTH <= cols; j += FINISH_VECTORS * VEC_WIDTH)
+        finish_vectors(rows, FINISH_VECTORS, j, row, form);
+    for (; j + VEC_WIDTH <= cols; j += VEC_WIDTH)
+        finish_vectors(rows, 1, j, row, form);
+    for (size_t r = 0; j < cols && r < rows; r++)
+        finish_tail(cols - j, j, &row[r], form);
+}
+
+static inline __attribute__((always_inline)) RowEnds row_ends(size_t r, const float *sums,
+                                                              size_t ld_sums, void *c, size_t ldc,
+                                                              const GemmFinish *with,
+                                                              const FinishForm form) {
+    const float *residual = with->epilogue.residual;
+    return (RowEnds){
+        .sums = sums + r * ld_sums,
+        .bias = with->epilogue.bias,
+        .residual = residual ? residual + r * with->epilogue.ld_residual : NULL,
+        .scales = with->column_scales,
+        .weight_sums = with->weight_sums,
+        .row_scale = vec_set1(form.is_bytes ? with->row_scales[r].scale : 1.0f),
+        .row_zero = vec_set1_i32(form.is_bytes ? with->row_scales[r].zero : 0),
+        .c = (char *)c + r * ldc * (form.is_bf16 ? 2 : 4),
+    };
 }
 
 static inline __attribute__((always_inline)) void
-finish_as(size_t rows, size_t cols, const float *sums, size_t ld_sums, float *c, size_t ldc,
-          const GemmFinish *with, Activation activation, const bool is_bytes) {
-    for (size_t r = 0; r < rows; r++) {
-        const float *residual = with->epilogue.residual;
-        const RowEnds row = {
-            .sums = sums + r * ld_sums,
-            .bias = with->epilogue.bias,
-            .residual = residual ? residual + r * with->epilogue.ld_residual : NULL,
-            .scales = with->column_scales,
-            .weight_sums = with->weight_sums,
-            .row_scale = vec_set1(is_bytes ? with->row_scales[r].scale : 1.0f),
-            .row_zero = vec_set1_i32(is_bytes ? with->row_scales[r].zero : 0),
-            .c = c + r * ldc,
-        };
-        size_t j = 0;
-        for (; j + FINISH_BUNDLE * VEC_WIDTH <= cols; j += FINISH_BUNDLE * VEC_WIDTH)
-            finish_vectors(FINISH_BUNDLE, j, &row, activation, is_bytes);
-        for (; j + VEC_WIDTH <= cols; j += VEC_WIDTH)
-            finish_vectors(1, j, &row, activation, is_bytes);
-        if (j < cols)
-            finish_tail(cols - j, j, &row, activation, is_bytes);
+finish_as(size_t rows, size_t cols, const float *sums, size_t ld_sums, void *c, size_t ldc,
+          const GemmFinish *with, const FinishForm form) {
+    size_t r = 0;
+    for (; r + FINISH_ROWS <= rows; r += FINISH_ROWS) {
+        RowEnds row[FINISH_ROWS];
+        for (size_t i = 0; i < FINISH_ROWS; i++)
+            row[i] = row_ends(r + i, sums, ld_sums, c, ldc, with, form);
+        finish_rows(FINISH_ROWS, cols, row, form);
+    }
+    for (; r < rows; r++) {
+        const RowEnds row = row_ends(r, sums, ld_sums, c, ldc, with, form);
+        finish_rows(1, cols, &row, form);
     }
 }
 
-#define FINISH_CASE(activation, is_bytes)                                                          \
-    case activation:                                                                               \
-        finish_as(rows, cols, sums, ld_sums, c, ldc, with, activation, is_bytes);                  \
+// One function per form and activation: the cases stay out of line of each other.
+#define FINISH_CASE(which, bytes, bf16)                                                            \
+    case which:                                                                                    \
+        finish_as(rows, cols, sums, ld_sums, c, ldc, with, (FinishForm){which, bytes, bf16});      \
         break
-#define FINISH_CASES(is_bytes)                                                                     \
-    switch (with->epilogue.activation) {                                                           \
-        FINISH_CASE(ACTIVATION_NONE, is_bytes);                                                    \
-        FINISH_CASE(ACTIVATION_RELU, is_bytes);                                                    \
-        FINISH_CASE(ACTIVATION_GELU, is_bytes);                                                    \
-        FINISH_CASE(ACTIVATION_GELU_TANH, is_bytes);                                               \
-        FINISH_CASE(ACTIVATION_TANH, is_bytes);                                                    \
-        FINISH_CASE(ACTIVATION_SILU, is_bytes);                                                    \
-        FINISH_CASE(ACTIVATION_SIGMOID, is_bytes);                                                 \
+#define FINISH(name, bytes, bf16)                                                                  \
+    static void name(size_t rows, size_t cols, const void *sums, size_t ld_sums, void *c,          \
+                     size_t ldc, const GemmFinish *with) {                                         \
+        switch (with->epilogue.activation) {                                                       \
+            FINISH_CASE(ACTIVATION_NONE, bytes, bf16);                                             \
+            FINISH_CASE(ACTIVATION_RELU, bytes, bf16);                                             \
+            FINISH_CASE(ACTIVATION_GELU, bytes, bf16);                                             \
+            FINISH_CASE(ACTIVATION_GELU_TANH, bytes, bf16);                                        \
+            FINISH_CASE(ACTIVATION_TANH, bytes, bf16);                                             \
+            FINISH_CASE(ACTIVATION_SILU, bytes, bf16);                                             \
+            FINISH_CASE(ACTIVATION_SIGMOID, bytes, bf16);                                          \
+        }                                                                                          \
     }
+FINISH(finish_floats, false, false)
+FINISH(finish_floats_bf16, false, true)
+FINISH(finish_bytes, true, false)
+FINISH(finish_bytes_bf16, true, true)
 
-void ISA(gemm_finish_f32)(size_t rows, size_t cols, const void *sums, size_t ld_sums, float *c,
+void ISA(gemm_finish_f32)(size_t rows, size_t cols, const void *sums, size_t ld_sums, void *c,
                           size_t ldc, const GemmFinish *with) {
-    FINISH_CASES(false)
+    if (with->epilogue.c_type == KERNEL_BF16)
+        finish_floats_bf16(rows, cols, sums, ld_sums, c, ldc, with);
+    else
+        finish_floats(rows, cols, sums, ld_sums, c, ldc, with);
 }
 
-void ISA(gemm_finish_bytes)(size_t rows, size_t cols, const void *sums, size_t ld_sums, float *c,
+void ISA(gemm_finish_bytes)(size_t rows, size_t cols, const void *sums, size_t ld_sums, void *c,
                             size_t ldc, const GemmFinish *with) {
-    FINISH_CASES(true)
+    if (with->epilogue.c_type == KERNEL_BF16)
+        finish_bytes_bf16(rows, cols, sums, ld_sums, c, ldc, with);
+    else
+        finish_bytes(rows, cols, sums, ld_sums, c, ldc, with);
 }
 
 // Weights stored row by row ([n, k]): square blocks are transposed in registers.

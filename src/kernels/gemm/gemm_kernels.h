@@ -24,9 +24,9 @@ extern const GemmKernel gemm_bf16_amx_model;
 
 #define GEMM_ENDS(isa)                                                                             \
     void gemm_finish_f32_##isa(size_t rows, size_t cols, const void *sums, size_t ld_sums,         \
-                               float *c, size_t ldc, const GemmFinish *with);                      \
+                               void *c, size_t ldc, const GemmFinish *with);                       \
     void gemm_finish_bytes_##isa(size_t rows, size_t cols, const void *sums, size_t ld_sums,       \
-                                 float *c, size_t ldc, const GemmFinish *with);                    \
+                                 void *c, size_t ldc, const GemmFinish *with);                     \
     void gemm_pack_f32_##isa(size_t cols, size_t k, const void *source, KernelType type,           \
                              size_t stride_n, size_t stride_k, void *panel, float *scales,         \
                              int32_t *weight_sums);                                                \

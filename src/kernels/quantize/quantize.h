@@ -12,10 +12,10 @@ enum { QUANTIZE_UNIT_BYTES = 64 };
 typedef struct QuantizeKernels {
     // out[r][i] = round(x[r][i] / scale) + zero. scale and zero are the row's own: they spread
     // [min(x, 0), max(x, 0)] over the bytes, which halves the step of one-sided rows such as
-    // GELU's. x: [rows, dim] at stride ld_x. out: bytes at stride ld_out >= dim rounded up to 64.
-    // An infinite or NaN row has no useful result.
-    void (*bytes)(size_t rows, size_t dim, const float *x, size_t ld_x, uint8_t *out, size_t ld_out,
-                  RowScale *scales);
+    // GELU's. x: [rows, dim] of type f32 or bf16 at stride ld_x. out: bytes at stride ld_out >= dim
+    // rounded up to 64. An infinite or NaN row has no useful result.
+    void (*bytes)(size_t rows, size_t dim, const void *x, KernelType type, size_t ld_x,
+                  uint8_t *out, size_t ld_out, RowScale *scales);
     // out[r][i] = bf16(x[r][i]), ties to even. ld_out >= dim rounded up to 32.
     void (*bf16)(size_t rows, size_t dim, const float *x, size_t ld_x, uint16_t *out,
                  size_t ld_out);

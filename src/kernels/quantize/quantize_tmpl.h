@@ -4,18 +4,21 @@
 
 #include <stdbool.h>
 
-static inline Vec read_lanes(const float *x, size_t i, size_t dim) {
+static inline __attribute__((always_inline)) Vec read_lanes(const void *x, KernelType type,
+                                                            size_t i, size_t dim) {
+    const char *p = (const char *)x + i * (type == KERNEL_F32 ? 4 : 2);
     if (i + VEC_WIDTH <= dim)
-        return vec_load(x + i);
-    return i < dim ? vec_load_mask(vec_first(dim - i), x + i) : vec_zero();
+        return vec_read(p, type);
+    return i < dim ? vec_read_first(dim - i, p, type) : vec_zero();
 }
 
 // The row's scale and zero point: [low, high], which holds 0, over 254 steps, so that rounding both
 // ends cannot leave the bytes.
-static RowScale row_scale(size_t dim, const float *x) {
+static inline __attribute__((always_inline)) RowScale row_scale(size_t dim, const void *x,
+                                                                KernelType type) {
     Vec high[2] = {vec_zero(), vec_zero()}, low[2] = {vec_zero(), vec_zero()};
     for (size_t i = 0; i < dim; i += VEC_WIDTH) {
-        const Vec y = read_lanes(x, i, dim);
+        const Vec y = read_lanes(x, type, i, dim);
         const size_t u = i / VEC_WIDTH % 2;
         high[u] = vec_max(high[u], y);
         low[u] = vec_max(low[u], vec_sub(vec_zero(), y));
@@ -27,19 +30,27 @@ static RowScale row_scale(size_t dim, const float *x) {
     return (RowScale){.scale = scale, .zero = is_flat ? 0 : (int32_t)(bottom / scale + 0.5f)};
 }
 
-static void ISA(bytes)(size_t rows, size_t dim, const float *x, size_t ld_x, uint8_t *out,
-                       size_t ld_out, RowScale *scales) {
+static inline __attribute__((always_inline)) RowScale quantize_row(size_t dim, const void *x,
+                                                                   KernelType type, uint8_t *out) {
     const size_t padded = (dim + 63) / 64 * 64;
-    for (size_t r = 0; r < rows; r++) {
-        const float *in = x + r * ld_x;
-        const RowScale found = row_scale(dim, in);
-        const Vec inverse = vec_set1(found.scale > QUANTIZE_FLOOR ? 1.0f / found.scale : 0.0f);
-        const Vec zero = vec_set1((float)found.zero);
-        for (size_t i = 0; i < padded; i += VEC_WIDTH)
-            vec_store_u8(out + r * ld_out + i,
-                         vec_quantize(read_lanes(in, i, dim), inverse, zero, 0.0f, 255.0f));
-        scales[r] = found;
-    }
+    const RowScale found = row_scale(dim, x, type);
+    const Vec inverse = vec_set1(found.scale > QUANTIZE_FLOOR ? 1.0f / found.scale : 0.0f);
+    const Vec zero = vec_set1((float)found.zero);
+    for (size_t i = 0; i < padded; i += VEC_WIDTH)
+        vec_store_u8(out + i,
+                     vec_quantize(read_lanes(x, type, i, dim), inverse, zero, 0.0f, 255.0f));
+    return found;
+}
+
+static void ISA(bytes)(size_t rows, size_t dim, const void *x, KernelType type, size_t ld_x,
+                       uint8_t *out, size_t ld_out, RowScale *scales) {
+    for (size_t r = 0; r < rows; r++)
+        if (type == KERNEL_BF16)
+            scales[r] =
+                quantize_row(dim, (const uint16_t *)x + r * ld_x, KERNEL_BF16, out + r * ld_out);
+        else
+            scales[r] =
+                quantize_row(dim, (const float *)x + r * ld_x, KERNEL_F32, out + r * ld_out);
 }
 
 static void ISA(bf16)(size_t rows, size_t dim, const float *x, size_t ld_x, uint16_t *out,
@@ -47,7 +58,7 @@ static void ISA(bf16)(size_t rows, size_t dim, const float *x, size_t ld_x, uint
     const size_t padded = (dim + 31) / 32 * 32;
     for (size_t r = 0; r < rows; r++)
         for (size_t i = 0; i < padded; i += VEC_WIDTH)
-            vec_store_bf16(out + r * ld_out + i, read_lanes(x + r * ld_x, i, dim));
+            vec_store_bf16(out + r * ld_out + i, read_lanes(x + r * ld_x, KERNEL_F32, i, dim));
 }
 
 const QuantizeKernels ISA(quantize) = {

@@ -173,5 +173,11 @@ static inline void vec_store_bf16(void *p, Vec x) {
                                 _mm512_set1_epi32(0x7FC0));
     _mm256_storeu_si256(p, _mm512_cvtepi32_epi16(y));
 }
+// Pairs of bf16 as 32-bit words: lane i holds a[i] in its lower half and b[i] in its upper one.
+static inline Vec vec_pair_bf16(const void *a, const void *b) {
+    const __m512i lower = _mm512_cvtepu16_epi32(_mm256_loadu_si256(a));
+    const __m512i upper = _mm512_cvtepu16_epi32(_mm256_loadu_si256(b));
+    return _mm512_castsi512_ps(_mm512_or_si512(lower, _mm512_slli_epi32(upper, 16)));
+}
 
 #endif

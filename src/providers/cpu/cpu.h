@@ -18,7 +18,7 @@ typedef struct Slot {
 
 typedef enum StepKind {
     STEP_EMBED,
-    STEP_REDUCE, // f32 rows → bf16, or bytes with a scale per row
+    STEP_REDUCE, // rows → bf16, or bytes with a scale per row
     STEP_LINEAR,
     STEP_ATTENTION,
     STEP_LAYER_NORM,
@@ -51,6 +51,9 @@ typedef struct Step {
     const char *name;   // of the graph's output value
     const char *kernel; // which kernel runs it
     int in, in2, out;   // slots; in2: residual or second operand, or NO_SLOT
+    // Slots of the rows in reduced precision and, for bytes, of their scales: a row-wise step
+    // writes them beside `out`; a REDUCE has the scales only. NO_SLOT for none.
+    int reduced, row_scales;
     union {
         struct {
             EmbeddingTable tables[MAX_TABLES]; // ids filled in per run
@@ -66,9 +69,7 @@ typedef struct Step {
             int scales; // slot of the row scales of bytes, or NO_SLOT
         } linear;
         struct {
-            int scales; // slot of the row scales that bytes get; NO_SLOT for bf16
-        } reduce;
-        struct {
+            const AttentionKernel *kernel;
             size_t heads, kv_heads, head_dim;
             size_t k_slot, v_slot; // slots of k and v; `in` is q's
             size_t q_offset, k_offset, v_offset;

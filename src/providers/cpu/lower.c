@@ -81,18 +81,93 @@ static int add_slot(Lowering *l, const Slot *slot) {
     return (int)l->compiled->n_slots++;
 }
 
+static const GemmKernel *linear_kernel(const Lowering *l, const Node *node) {
+    StrView precision = node_string(node, "precision", SV(""));
+    if (sv_equal_cstr(precision, "int8"))
+        return &l->compiled->reduced.gemm_bytes;
+    if (sv_equal_cstr(precision, "bf16"))
+        return &l->compiled->reduced.gemm_bf16;
+    return &l->compiled->kernels.gemm_f32;
+}
+
+static bool is_reduced_linear(const Node *node) {
+    return node->op == OP_LINEAR && node_string(node, "precision", SV("")).len > 0;
+}
+
+// Whether every reader of `value` reads it as a query, key or value of `attention` or, where that
+// is NULL, as the input of a LINEAR in reduced precision.
+static bool is_read_only_by(const Lowering *l, ValueId value, const Node *attention) {
+    const Graph *graph = l->graph;
+    for (int i = 0; i < graph->n_outputs; i++)
+        if (graph->outputs[i] == value)
+            return false;
+    for (int i = 0; i < graph->n_nodes; i++) {
+        const Node *node = &graph->nodes[i];
+        for (int j = 0; !node->is_dead && j < node->n_in; j++) {
+            const bool is_right =
+                attention ? node == attention && j < 3 : is_reduced_linear(node) && j == 0;
+            if (node->in[j] == value && !is_right)
+                return false;
+        }
+    }
+    return true;
+}
+
+// Attention in bf16, where that is fast, between LINEARs in reduced precision.
+static bool is_bf16_attention(const Lowering *l, const Node *node) {
+    const AttentionKernel *kernel = &l->compiled->reduced.attention;
+    if (!kernel->name || (size_t)node_int(node, "head_dim", 0) % kernel->head_unit != 0)
+        return false;
+    for (int i = 0; i < 3; i++) {
+        const Node *producer = graph_producer(l->graph, node->in[i]);
+        if (!producer || !is_reduced_linear(producer) || !is_read_only_by(l, node->in[i], node))
+            return false;
+    }
+    return is_read_only_by(l, node->out[0], NULL);
+}
+
+// Whether a node's output is kept in bf16: nobody needs more of it. Its rows are operands then, so
+// they must be whole units.
+static bool is_bf16_output(const Lowering *l, const Node *node, size_t width) {
+    const GemmKernel *gemm = &l->compiled->reduced.gemm_bf16;
+    if (gemm_row_elements(gemm, width) != width)
+        return false;
+    if (node->op == OP_ATTENTION)
+        return is_bf16_attention(l, node);
+    if (!is_reduced_linear(node))
+        return false;
+    for (int i = 0; i < l->graph->n_nodes; i++) {
+        const Node *reader = &l->graph->nodes[i];
+        if (!reader->is_dead && reader->op == OP_ATTENTION && is_bf16_attention(l, reader) &&
+            (reader->in[0] == node->out[0] || reader->in[1] == node->out[0] ||
+             reader->in[2] == node->out[0]))
+            return true;
+    }
+    return l->compiled->reduced.is_bf16_fast && is_read_only_by(l, node->out[0], NULL);
+}
+
+// Elements from row to row of reduced precision: whole units of the kernel, and an odd number of
+// cache lines, so that rows do not alias.
+static size_t reduced_stride(const GemmKernel *kernel, size_t width, size_t element_bytes) {
+    const size_t ld = gemm_row_elements(kernel, width);
+    return ld * element_bytes % 4096 == 0 ? ld + 64 / element_bytes : ld;
+}
+
 static Status make_slot(Lowering *l, const Node *node, int at, int *out) {
     const Value *value = &l->graph->values[node->out[0]];
     if (!value->has_rank || value->rank < 1 || value->dims[value->rank - 1].size <= 0)
         return unsupported(l, node, "has an output of unknown width");
     bool per_sequence = value->dims[0].symbol && strcmp(value->dims[0].symbol, "B") == 0;
     size_t width = (size_t)value->dims[value->rank - 1].size;
-    int slot = add_slot(l, &(Slot){.width = width,
-                                   .ld = row_stride(width),
-                                   .element_bytes = sizeof(float),
-                                   .per_sequence = per_sequence,
-                                   .first = at,
-                                   .last = at});
+    bool is_bf16 = is_bf16_output(l, node, width);
+    int slot = add_slot(
+        l, &(Slot){.width = width,
+                   .ld = is_bf16 ? reduced_stride(&l->compiled->reduced.gemm_bf16, width, 2)
+                                 : row_stride(width),
+                   .element_bytes = is_bf16 ? 2 : sizeof(float),
+                   .per_sequence = per_sequence,
+                   .first = at,
+                   .last = at});
     l->slot_of[node->out[0]] = slot;
     *out = slot;
     return STATUS_OK;
@@ -132,48 +207,61 @@ static Status lower_embed(Lowering *l, const Node *node, Step *step) {
 // The next step, empty, named after the node's output.
 static Status start_step(Lowering *l, const Node *node, Step **out) {
     Step *step = &l->compiled->steps[l->compiled->n_steps];
-    *step = (Step){.in = NO_SLOT, .in2 = NO_SLOT, .out = NO_SLOT};
+    *step = (Step){
+        .in = NO_SLOT, .in2 = NO_SLOT, .out = NO_SLOT, .reduced = NO_SLOT, .row_scales = NO_SLOT};
     step->name = arena_strdup(&l->compiled->arena, l->graph->values[node->out[0]].name);
     *out = step;
     return step->name ? STATUS_OK : error_out_of_memory(l->error, 64);
 }
 
-static const GemmKernel *linear_kernel(const Lowering *l, const Node *node) {
-    StrView precision = node_string(node, "precision", SV(""));
-    if (sv_equal_cstr(precision, "int8"))
-        return &l->compiled->reduced.gemm_bytes;
-    if (sv_equal_cstr(precision, "bf16"))
-        return &l->compiled->reduced.gemm_bf16;
-    return &l->compiled->kernels.gemm_f32;
+// The step that makes rows one by one and so can reduce them while they are in L1, or NULL.
+static Step *row_wise_producer(const Lowering *l, int slot) {
+    Step *step = &l->compiled->steps[l->compiled->slots[slot].first];
+    switch (step->kind) {
+    case STEP_EMBED:
+    case STEP_LAYER_NORM:
+    case STEP_ACTIVATE:
+    case STEP_ADD:
+        return step->out == slot && step->reduced == NO_SLOT ? step : NULL;
+    default:
+        return NULL;
+    }
 }
 
-// A step of its own that brings the rows of `value` into the kernel's element type, once for all
-// that read them; nothing for f32.
+// Brings the rows of `value` into the kernel's element type, once for all that read them: nothing
+// to do for f32 and for what is bf16 already, else in the step that makes the rows or in a step of
+// its own.
 static Status reduce_input(Lowering *l, const Node *node, ValueId value, const GemmKernel *kernel) {
     if (kernel == &l->compiled->kernels.gemm_f32 || l->reduced_of[value] != NO_SLOT)
         return STATUS_OK;
-    int at = (int)l->compiled->n_steps;
     bool is_bytes = kernel == &l->compiled->reduced.gemm_bytes;
-    Step *step;
-    TRY(start_step(l, node, &step));
-    step->kind = STEP_REDUCE;
-    step->kernel = is_bytes ? "quantize_bytes" : "round_bf16";
-    TRY(read_slot(l, node, value, at, &step->in));
-    Slot slot = l->compiled->slots[step->in];
+    int at = (int)l->compiled->n_steps, source = NO_SLOT;
+    TRY(read_slot(l, node, value, at, &source));
+    Slot slot = l->compiled->slots[source];
+    if (!is_bytes && slot.element_bytes == 2) {
+        l->reduced_of[value] = source;
+        return STATUS_OK;
+    }
+    Step *step = row_wise_producer(l, source);
+    const bool is_own = !step;
+    if (is_own) {
+        TRY(start_step(l, node, &step));
+        step->kind = STEP_REDUCE;
+        step->kernel = is_bytes ? "quantize_bytes" : "round_bf16";
+        step->in = source;
+        l->compiled->n_steps++;
+    }
     slot.element_bytes = is_bytes ? 1 : 2;
-    // Whole units of the kernel, and an odd number of cache lines so that rows do not alias.
-    slot.ld = gemm_row_elements(kernel, slot.width);
-    if (slot.ld * slot.element_bytes % 4096 == 0)
-        slot.ld += 64 / slot.element_bytes;
-    slot.first = slot.last = at;
-    step->out = l->reduced_of[value] = add_slot(l, &slot);
-    step->reduce.scales = NO_SLOT;
+    slot.ld = reduced_stride(kernel, slot.width, slot.element_bytes);
+    slot.first = is_own ? at : slot.first;
+    slot.last = at;
+    int reduced = l->reduced_of[value] = add_slot(l, &slot);
+    *(is_own ? &step->out : &step->reduced) = reduced;
     if (is_bytes) {
         slot.width = slot.ld = 1;
         slot.element_bytes = sizeof(RowScale);
-        step->reduce.scales = l->scales_of[value] = add_slot(l, &slot);
+        step->row_scales = l->scales_of[value] = add_slot(l, &slot);
     }
-    l->compiled->n_steps++;
     return STATUS_OK;
 }
 
@@ -235,7 +323,9 @@ static Status lower_attention(Lowering *l, const Node *node, Step *step, int at)
     TRY(read_slot(l, node, node->in[2], at, &v_slot));
     if (node->n_in < 4 || node->in[3] != l->cu_seqlens)
         return unsupported(l, node, "has a mask of its own");
-    step->kernel = l->compiled->kernels.attention_f32.name;
+    step->attention.kernel = is_bf16_attention(l, node) ? &l->compiled->reduced.attention
+                                                        : &l->compiled->kernels.attention_f32;
+    step->kernel = step->attention.kernel->name;
     step->attention.heads = (size_t)node_int(node, "heads", 0);
     step->attention.kv_heads = (size_t)node_int(node, "kv_heads", 0);
     step->attention.head_dim = (size_t)node_int(node, "head_dim", 0);

@@ -72,6 +72,16 @@ static float *slot_floats(const Session *s, int slot) {
     return (float *)(void *)s->slots[slot];
 }
 
+static KernelType slot_type(const Slot *slot) {
+    return slot->element_bytes == 2 ? KERNEL_BF16 : KERNEL_F32;
+}
+
+// Element `column` of a slot's row `row`.
+static void *slot_at(const Session *s, int slot, size_t row, size_t column) {
+    const Slot *form = &s->compiled->slots[slot];
+    return s->slots[slot] + (row * form->ld + column) * form->element_bytes;
+}
+
 static RowScale *slot_scales(const Session *s, int slot) {
     return (RowScale *)(void *)s->slots[slot];
 }
@@ -79,14 +89,14 @@ static RowScale *slot_scales(const Session *s, int slot) {
 static void fill_attention(AttentionCall *call, const Session *s, const Step *step) {
     const Slot *slots = s->compiled->slots;
     *call = (AttentionCall){
-        .kernel = &s->compiled->kernels.attention_f32,
-        .q = slot_floats(s, step->in) + step->attention.q_offset,
-        .k = slot_floats(s, (int)step->attention.k_slot) + step->attention.k_offset,
-        .v = slot_floats(s, (int)step->attention.v_slot) + step->attention.v_offset,
+        .kernel = step->attention.kernel,
+        .q = slot_at(s, step->in, 0, step->attention.q_offset),
+        .k = slot_at(s, (int)step->attention.k_slot, 0, step->attention.k_offset),
+        .v = slot_at(s, (int)step->attention.v_slot, 0, step->attention.v_offset),
         .ld_q = slots[step->in].ld,
         .ld_k = slots[step->attention.k_slot].ld,
         .ld_v = slots[step->attention.v_slot].ld,
-        .out = slot_floats(s, step->out),
+        .out = s->slots[step->out],
         .ld_out = slots[step->out].ld,
         .cu_seqlens = s->batch.cu_seqlens,
         .items = s->items,
@@ -175,9 +185,11 @@ static void fill_gemm(GemmCall *call, const Session *s, const Step *step, size_t
         .a = s->slots[step->in],
         .lda = in->ld,
         .packed = part->packed,
-        .c = slot_floats(s, step->out) + part->column,
+        .c = slot_at(s, step->out, 0, part->column),
         .ldc = out->ld,
-        .epilogue = {.bias = part->bias_values, .activation = step->linear.activation},
+        .epilogue = {.bias = part->bias_values,
+                     .activation = step->linear.activation,
+                     .c_type = slot_type(out)},
     };
     if (step->linear.scales != NO_SLOT)
         call->row_scales = slot_scales(s, step->linear.scales);
@@ -250,25 +262,27 @@ static void run_select_first(const Session *s, const Step *step, size_t begin, s
     }
 }
 
-static void run_reduce(const Session *s, const Step *step, size_t begin, size_t rows) {
+// Rows of slot `from` in the reduced precision of slot `to`.
+static void run_reduce(const Session *s, int from, int to, int row_scales, size_t begin,
+                       size_t rows) {
     const QuantizeKernels *quantize = &s->compiled->reduced.quantize;
-    const Slot *in = &s->compiled->slots[step->in], *out = &s->compiled->slots[step->out];
-    const float *x = slot_floats(s, step->in) + begin * in->ld;
-    uint8_t *y = s->slots[step->out] + begin * out->ld * out->element_bytes;
-    if (step->reduce.scales != NO_SLOT)
-        quantize->bytes(rows, in->width, x, in->ld, y, out->ld,
-                        slot_scales(s, step->reduce.scales) + begin);
+    const Slot *in = &s->compiled->slots[from], *out = &s->compiled->slots[to];
+    const void *x = slot_at(s, from, begin, 0);
+    void *y = slot_at(s, to, begin, 0);
+    if (row_scales != NO_SLOT)
+        quantize->bytes(rows, in->width, x, slot_type(in), in->ld, y, out->ld,
+                        slot_scales(s, row_scales) + begin);
     else
-        quantize->bf16(rows, in->width, x, in->ld, (uint16_t *)(void *)y, out->ld);
+        quantize->bf16(rows, in->width, x, in->ld, y, out->ld);
 }
 
 // Steps whose rows are independent: one block of rows.
-static void run_rows(const Session *s, const Step *step, size_t begin, size_t rows) {
+static void make_rows(const Session *s, const Step *step, size_t begin, size_t rows) {
     const Compiled *c = s->compiled;
     const Slot *out = &c->slots[step->out];
     float *y = slot_floats(s, step->out) + begin * out->ld;
     if (step->kind == STEP_REDUCE) {
-        run_reduce(s, step, begin, rows);
+        run_reduce(s, step->in, step->out, step->row_scales, begin, rows);
         return;
     }
     if (step->kind == STEP_EMBED) {
@@ -305,6 +319,12 @@ static void run_rows(const Session *s, const Step *step, size_t begin, size_t ro
     default:
         break;
     }
+}
+
+static void run_rows(const Session *s, const Step *step, size_t begin, size_t rows) {
+    make_rows(s, step, begin, rows);
+    if (step->reduced != NO_SLOT)
+        run_reduce(s, step->out, step->reduced, step->row_scales, begin, rows);
 }
 
 static void run_step(Session *s, size_t index, int member, int members) {
@@ -488,12 +508,14 @@ Status cpu_session_new(Session **out, const Compiled *compiled, ThreadPool *pool
     }
     for (size_t i = 0; profile && i < compiled->n_steps; i++) {
         const Step *step = &compiled->steps[i];
-        s->profile[i] =
-            (StepProfile){.name = step->name,
-                          .op = step_op(step->kind),
-                          .kernel = step->kernel,
-                          .is_reduced = step->kind == STEP_LINEAR &&
-                                        step->linear.kernel != &compiled->kernels.gemm_f32};
+        s->profile[i] = (StepProfile){
+            .name = step->name,
+            .op = step_op(step->kind),
+            .kernel = step->kernel,
+            .is_reduced =
+                (step->kind == STEP_LINEAR && step->linear.kernel != &compiled->kernels.gemm_f32) ||
+                (step->kind == STEP_ATTENTION &&
+                 step->attention.kernel != &compiled->kernels.attention_f32)};
     }
     *out = s;
     return STATUS_OK;

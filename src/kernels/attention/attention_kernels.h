@@ -1,12 +1,15 @@
-// The f32 kernels of each instruction set, and the layout of their scratch block, inside kernels/.
-#ifndef GPUX_KERNELS_ATTENTION_ATTENTION_F32_H
-#define GPUX_KERNELS_ATTENTION_ATTENTION_F32_H
+// The kernels of each instruction set, and the layout of their scratch block, inside kernels/.
+#ifndef GPUX_KERNELS_ATTENTION_ATTENTION_KERNELS_H
+#define GPUX_KERNELS_ATTENTION_ATTENTION_KERNELS_H
 
 #include "kernels/attention/attention.h"
 
 extern const AttentionKernel attention_f32_ref;
 extern const AttentionKernel attention_f32_avx2;
 extern const AttentionKernel attention_f32_avx512;
+
+extern const AttentionKernel attention_bf16_avx512_bf16;
+extern const AttentionKernel attention_bf16_amx_avx512;
 
 // Parts of the scratch block, in floats from its start; each begins on a cache line.
 typedef struct AttentionScratch {
