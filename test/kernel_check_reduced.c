@@ -28,6 +28,25 @@ static const Candidate candidates[] = {
     {NULL, &gemm_bf16_avx512_bf16, CPU_AVX512 | CPU_AVX512_BF16},
     {&gemm_bytes_amx_avx512, NULL, CPU_AVX512 | CPU_AMX_INT8},
     {NULL, &gemm_bf16_amx_avx512, CPU_AVX512 | CPU_AMX_BF16},
+#elif defined(__aarch64__)
+    {&gemm_bytes_neon, &gemm_bf16_neon, CPU_NEON},
+    {&gemm_bytes_neon_dotprod, NULL, CPU_NEON | CPU_NEON_DOTPROD},
+#endif
+};
+
+typedef struct Quantizer {
+    const QuantizeKernels *kernels;
+    const char *name;
+    uint32_t flags;
+} Quantizer;
+
+static const Quantizer quantizers[] = {
+    {&quantize_ref, "quantize_ref", 0},
+#if defined(__x86_64__)
+    {&quantize_avx2, "quantize_avx2", CPU_AVX2},
+    {&quantize_avx512, "quantize_avx512", CPU_AVX512},
+#elif defined(__aarch64__)
+    {&quantize_neon, "quantize_neon", CPU_NEON},
 #endif
 };
 
@@ -225,9 +244,16 @@ static bool is_bf16_right(const Check *check, const Product *product, const floa
 
 // What the kernel must equal bit for bit, or NULL.
 static const GemmKernel *bf16_twin(const GemmKernel *kernel) {
+#if defined(__x86_64__)
     if (kernel == &gemm_bf16_avx2 || kernel == &gemm_bf16_avx512)
         return &gemm_bf16_ref;
     return kernel == &gemm_bf16_amx_avx512 ? &gemm_bf16_amx_model : NULL;
+#elif defined(__aarch64__)
+    return kernel == &gemm_bf16_neon ? &gemm_bf16_ref : NULL;
+#else
+    (void)kernel;
+    return NULL;
+#endif
 }
 
 static bool check_bf16_product(Check *check, const GemmKernel *kernel, const Product *product) {
@@ -373,14 +399,13 @@ int main(int argc, char **argv) {
         if (candidate->bf16)
             report(candidate->bf16->name, check_bf16(&check, candidate->bf16), &passed, &failed);
     }
-    const QuantizeKernels *const quantize[] = {&quantize_ref, &quantize_avx2, &quantize_avx512};
-    static const char *const names[] = {"quantize_ref", "quantize_avx2", "quantize_avx512"};
-    static const uint32_t flags[] = {0, CPU_AVX2, CPU_AVX512};
-    for (size_t i = 0; i < 3; i++) {
+    for (size_t i = 0; i < sizeof quantizers / sizeof quantizers[0]; i++) {
+        const Quantizer *quantizer = &quantizers[i];
         Check check = {.ref = &ref, .random = seed * 0x9E3779B97F4A7C15ull};
-        if ((cpu.flags & flags[i]) == flags[i])
-            report(names[i], check_quantize(&check, quantize[i]), &passed, &failed);
+        if ((cpu.flags & quantizer->flags) == quantizer->flags)
+            report(quantizer->name, check_quantize(&check, quantizer->kernels), &passed, &failed);
     }
+#if defined(__x86_64__)
     static const AttentionKernel *const attention[] = {&attention_bf16_avx512_bf16,
                                                        &attention_bf16_amx_avx512};
     static const uint32_t attention_flags[] = {CPU_AVX512 | CPU_AVX512_BF16,
@@ -391,6 +416,7 @@ int main(int argc, char **argv) {
             report(attention[i]->name, check_attention_kernel(&check, attention[i]), &passed,
                    &failed);
     }
+#endif
     ReducedKernels reduced;
     kernels_select_reduced(&reduced, cpu.flags);
     for (int threads = 1; is_bench && threads <= 2 && threads <= cpu.threads; threads++)

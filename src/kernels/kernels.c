@@ -36,5 +36,18 @@ void kernels_select(KernelTable *out, uint32_t cpu_flags) {
         .move = move_avx512,
         .peak = peak_avx512,
     };
+#elif defined(__aarch64__)
+    if (!(cpu_flags & CPU_NEON))
+        return;
+    *out = (KernelTable){
+        .isa = "neon",
+        .gemm_f32 = gemm_f32_neon,
+        .attention_f32 = attention_f32_neon,
+        .norm = norm_neon,
+        .move = move_neon,
+        .peak = peak_neon,
+    };
+#else
+    (void)cpu_flags;
 #endif
 }

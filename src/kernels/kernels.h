@@ -19,7 +19,7 @@
 #include <stdint.h>
 
 typedef struct KernelTable {
-    const char *isa; // best level in use: "ref", "avx2", "avx512"
+    const char *isa; // best level in use: "ref", "avx2", "avx512", "neon"
     GemmKernel gemm_f32;
     AttentionKernel attention_f32;
     NormKernels norm;

@@ -40,5 +40,17 @@ void kernels_select_reduced(ReducedKernels *out, uint32_t cpu_flags) {
         out->attention = attention_bf16_amx_avx512;
         out->is_bf16_fast = true;
     }
+#elif defined(__aarch64__)
+    if (!(cpu_flags & CPU_NEON))
+        return;
+    out->gemm_bytes = gemm_bytes_neon;
+    out->gemm_bf16 = gemm_bf16_neon;
+    out->quantize = quantize_neon;
+    if (cpu_flags & CPU_NEON_DOTPROD) {
+        out->gemm_bytes = gemm_bytes_neon_dotprod;
+        out->is_bytes_fast = true;
+    }
+#else
+    (void)cpu_flags;
 #endif
 }

@@ -7,6 +7,7 @@
 extern const AttentionKernel attention_f32_ref;
 extern const AttentionKernel attention_f32_avx2;
 extern const AttentionKernel attention_f32_avx512;
+extern const AttentionKernel attention_f32_neon;
 
 extern const AttentionKernel attention_bf16_avx512_bf16;
 extern const AttentionKernel attention_bf16_amx_avx512;

@@ -7,6 +7,11 @@
 
 enum { PANEL = GEMM_NV * VEC_WIDTH, FINISH_ROWS = 2, FINISH_VECTORS = 2 };
 
+// What the multiplication of bytes has taken off each byte of A; the zero point is the less.
+#ifndef GEMM_BYTES_LESS
+#define GEMM_BYTES_LESS 0
+#endif
+
 // One row to finish, from its first column.
 typedef struct RowEnds {
     const float *sums, *bias, *residual, *scales; // scales: of bytes, NULL otherwise
@@ -110,7 +115,7 @@ static inline __attribute__((always_inline)) RowEnds row_ends(size_t r, const fl
         .scales = with->column_scales,
         .weight_sums = with->weight_sums,
         .row_scale = vec_set1(form.is_bytes ? with->row_scales[r].scale : 1.0f),
-        .row_zero = vec_set1_i32(form.is_bytes ? with->row_scales[r].zero : 0),
+        .row_zero = vec_set1_i32(form.is_bytes ? with->row_scales[r].zero - GEMM_BYTES_LESS : 0),
         .c = (char *)c + r * ldc * (form.is_bf16 ? 2 : 4),
     };
 }

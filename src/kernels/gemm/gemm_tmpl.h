@@ -3,6 +3,8 @@
 //   GEMM_PARTS, gemm_split_a(x, parts), gemm_split_b(x, parts): operands taken apart into this
 //   many; gemm_dot(sum, a_parts, b_parts): one step of the sums. Words pass through vectors as mere
 //   bits.
+//   GEMM_HAS_LANES and gemm_dot_lane(sum, a_parts, lane, b_parts), where products take one lane of
+//   a vector of four: then four words of A are loaded and taken apart together. The same step.
 #include "kernels/gemm/gemm_kernels.h"
 #include "kernels/vec/vec_math.h"
 
@@ -41,6 +43,53 @@ multiply_step(const size_t rows, Vec acc[GEMM_MR][GEMM_NV], const float *const a
     }
 }
 
+// Steps of k four at a time: what is loaded for all four, and each of them.
+#ifdef GEMM_HAS_LANES
+typedef struct Block {
+    Vec a[GEMM_MR][GEMM_PARTS];
+} Block;
+
+static inline __attribute__((always_inline)) void
+block_begin(const size_t rows, Block *block, const float *const a[BASES], size_t lda) {
+    GEMM_FOR(r, rows) {
+        gemm_split_a(vec_load(a[r / ROWS_PER_BASE] + r % ROWS_PER_BASE * lda), block->a[r]);
+    }
+}
+
+static inline __attribute__((always_inline)) void
+block_step(const size_t rows, Vec acc[GEMM_MR][GEMM_NV], const Block *block,
+           const float *const a[BASES], size_t lda, const float *panel, size_t at) {
+    (void)a;
+    (void)lda;
+    GEMM_FOR(v, GEMM_NV) {
+        Vec b[GEMM_PARTS];
+        gemm_split_b(vec_load(panel + at * GEMM_NR + v * VEC_WIDTH), b);
+        GEMM_FOR(r, rows) {
+            acc[r][v] = gemm_dot_lane(acc[r][v], block->a[r], at, b);
+        }
+    }
+}
+#else
+typedef struct Block {
+    char none;
+} Block;
+
+static inline __attribute__((always_inline)) void
+block_begin(const size_t rows, Block *block, const float *const a[BASES], size_t lda) {
+    (void)rows;
+    (void)block;
+    (void)a;
+    (void)lda;
+}
+
+static inline __attribute__((always_inline)) void
+block_step(const size_t rows, Vec acc[GEMM_MR][GEMM_NV], const Block *block,
+           const float *const a[BASES], size_t lda, const float *panel, size_t at) {
+    (void)block;
+    multiply_step(rows, acc, a, lda, panel, at);
+}
+#endif
+
 // `rows` and `lines` are constants at each use: the accumulators live in registers. One pointer
 // serves three rows (base, base + lda, base + 2 lda are addressing modes), and the compiler must
 // not know how they are related: left alone it keeps fourteen pointers, which do not fit in
@@ -65,6 +114,8 @@ multiply_rows(const size_t rows, const size_t lines, size_t k, const float *a, s
             }
         }
     for (; k >= 4; k -= 4) {
+        Block block;
+        block_begin(rows, &block, base, lda);
         GEMM_FOR(step, 4) {
             // Spread over the steps: a burst of prefetches stalls the loads behind it (-30 % at 14
             // rows).
@@ -72,7 +123,7 @@ multiply_rows(const size_t rows, const size_t lines, size_t k, const float *a, s
                 vec_prefetch(ahead + step * lines / 4 * 64);
             if (lines == 8)
                 vec_prefetch(ahead + (step * 2 + 1) * 64);
-            multiply_step(rows, acc, base, lda, panel, step);
+            block_step(rows, acc, &block, base, lda, panel, step);
         }
         panel += 4 * GEMM_NR;
         ahead += lines * 64;

@@ -9,5 +9,6 @@
 extern const MoveKernels move_ref;
 extern const MoveKernels move_avx2;
 extern const MoveKernels move_avx512;
+extern const MoveKernels move_neon;
 
 #endif

@@ -9,5 +9,6 @@
 extern const NormKernels norm_ref;
 extern const NormKernels norm_avx2;
 extern const NormKernels norm_avx512;
+extern const NormKernels norm_neon;
 
 #endif

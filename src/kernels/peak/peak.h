@@ -14,5 +14,6 @@ typedef struct PeakKernels {
 extern const PeakKernels peak_ref;
 extern const PeakKernels peak_avx2;
 extern const PeakKernels peak_avx512;
+extern const PeakKernels peak_neon;
 
 #endif

@@ -1,17 +1,21 @@
 // Peak loops over the vector vocabulary.
 #include "kernels/peak/peak.h"
 
+#ifndef PEAK_CHAINS
+#define PEAK_CHAINS 10 // 2 pipes of latency 4 or 5
+#endif
+
 static size_t ISA(multiply_add)(size_t rounds, float *result) {
-    enum { CHAINS = 10, UNROLL = 16 }; // 2 pipes of latency 4 or 5
+    enum { CHAINS = PEAK_CHAINS, UNROLL = 16 };
     Vec sum[CHAINS];
     const Vec x = vec_set1(0.999f), y = vec_set1(1e-6f);
-#pragma GCC unroll 10
+#pragma GCC unroll 16
     for (int c = 0; c < CHAINS; c++)
         sum[c] = vec_set1(1.0f + (float)c);
     for (size_t i = 0; i < rounds; i++)
 #pragma GCC unroll 16
         for (int u = 0; u < UNROLL; u++)
-#pragma GCC unroll 10
+#pragma GCC unroll 16
             for (int c = 0; c < CHAINS; c++)
                 sum[c] = vec_fma(sum[c], x, y);
     *result = 0;

@@ -7,5 +7,6 @@
 extern const QuantizeKernels quantize_ref;
 extern const QuantizeKernels quantize_avx2;
 extern const QuantizeKernels quantize_avx512;
+extern const QuantizeKernels quantize_neon;
 
 #endif
