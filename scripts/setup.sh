@@ -19,6 +19,10 @@ has_command() {
 has_compiler() {
     has_command cc && echo '#include <stdio.h>' | cc -E -o /dev/null - 2> /dev/null
 }
+has_arm_compiler() {
+    has_command aarch64-linux-gnu-gcc &&
+        echo '#include <stdio.h>' | aarch64-linux-gnu-gcc -E -o /dev/null - 2> /dev/null
+}
 has_library() {
     has_command pkg-config && pkg-config --exists "$1"
 }
@@ -27,19 +31,31 @@ has_pip() {
 }
 
 missing=
+wished=
+is_wanted() {
+    case $want-$1 in
+    build-demo | build-test | demo-test) return 1 ;;
+    esac
+}
 # need STAGE PACKAGES PROBE...: stages include the ones before
 need() {
-    case $want-$1 in
-    build-demo | build-test | demo-test) return 0 ;;
-    esac
+    is_wanted "$1" || return 0
     packages=$2
     shift 2
     "$@" || missing="$missing $packages"
+}
+# wish STAGE PACKAGES PROBE...: the tests go on without these and count what they skip
+wish() {
+    is_wanted "$1" || return 0
+    packages=$2
+    shift 2
+    "$@" || wished="$wished $packages"
 }
 
 # Debian's names; the probes hold for any system.
 look() {
     missing=
+    wished=
     need build "gcc libc6-dev" has_compiler
     need build "ninja-build" has_command ninja
     need build "meson" has_command meson
@@ -54,12 +70,22 @@ look() {
     need test "libcmocka-dev" has_library cmocka
     need test "openssl" has_command openssl
     need test "clang-format" has_command clang-format
+    wish test "gcc-aarch64-linux-gnu libc6-dev-arm64-cross" has_arm_compiler
+    wish test "qemu-user" has_command qemu-aarch64
+}
+
+# Ends this script well if only wishes are left.
+give_up_wishes() {
+    [ -z "$missing" ] || return 0
+    echo "setup.sh: going on without$wished" >&2
+    exit 0
 }
 
 look
-[ -n "$missing" ] || exit 0
+[ -n "$missing$wished" ] || exit 0
 
 if ! has_command apt-get; then
+    give_up_wishes
     echo "setup.sh: no apt-get here; install what Debian calls:$missing" >&2
     exit 1
 fi
@@ -68,6 +94,7 @@ if [ "$(id -u)" = 0 ]; then
 elif has_command sudo; then
     as_root="sudo env"
 else
+    give_up_wishes
     echo "setup.sh: neither root nor sudo; as root: apt-get install$missing" >&2
     exit 1
 fi
@@ -79,20 +106,24 @@ apt() {
         -o Acquire::Retries=3 "$@"
 }
 
-echo "setup.sh: installing$missing"
+echo "setup.sh: installing$missing$wished"
 log=$(mktemp)
 trap 'rm -f "$log"' EXIT
 # A broken third-party list must not stop what the other lists have.
 apt update > "$log" 2>&1 || echo "setup.sh: apt-get update had errors; going on" >&2
 # shellcheck disable=SC2086 # words
-if ! apt install -y --no-install-recommends $missing > "$log" 2>&1; then
+if [ -n "$missing" ] && ! apt install -y --no-install-recommends $missing > "$log" 2>&1; then
     tail -n 20 "$log" >&2
     echo "setup.sh: apt-get install failed" >&2
     exit 1
 fi
+# shellcheck disable=SC2086 # words
+[ -z "$wished" ] || apt install -y --no-install-recommends $wished > "$log" 2>&1 ||
+    tail -n 2 "$log" >&2
 
 look
 if [ -n "$missing" ]; then
     echo "setup.sh: installed, but still not found:$missing" >&2
     exit 1
 fi
+[ -z "$wished" ] || give_up_wishes

@@ -1,8 +1,9 @@
 #!/bin/sh
 # Builds gpux and runs every test: the release build with kernel check, unit tests, corpus replay and
-# the command line end to end; the unit tests again under ASan and UBSan; the threads under TSan; and
-# the checks of the source itself. One line per stage; what failed is shown; the last line is the sum.
-# Tests of a real model are skipped where it cannot be fetched, but fail if CI=true.
+# the command line end to end; the NEON kernels under an emulator; the unit tests again under ASan and
+# UBSan; the threads under TSan; and the checks of the source itself. One line per stage; what failed
+# is shown; the last line is the sum. Tests of a real model are skipped where it cannot be fetched, and
+# those of NEON where there is no cross compiler or emulator, but both fail if CI=true.
 # usage: scripts/test.sh
 set -u
 cd "$(dirname "$0")/.." || exit 1
@@ -33,7 +34,7 @@ stage() {
     figures="$2 passed"
     [ "$3" -eq 0 ] || figures="$figures, $3 FAILED"
     [ "$4" -eq 0 ] || figures="$figures, $4 skipped"
-    printf '%-26s %4d s  %s\n' "$1" $((now - stage_start)) "${5:-$figures}"
+    printf '%-32s %4d s  %s\n' "$1" $((now - stage_start)) "${5:-$figures}"
     stage_start=$now
 }
 
@@ -187,6 +188,36 @@ model_tests() {
     done
 }
 
+# The NEON kernels, cross-built and run under an emulator: on a processor with dot products and on
+# one without.
+neon_tests() {
+    emulated="NEON: kernels (qemu)"
+    for tool in aarch64-linux-gnu-gcc qemu-aarch64; do
+        command -v $tool > /dev/null && continue
+        if [ "${CI:-}" = true ]; then
+            stage "$emulated" 0 1 0 "FAILED: $tool is not installed, and CI=true"
+        else
+            stage "$emulated" 0 0 1 "skipped: $tool is not installed"
+        fi
+        return
+    done
+    step "NEON: build" build_neon || return
+    for QEMU_CPU in cortex-a57 max; do
+        export QEMU_CPU
+        meson_tests "$emulated, $QEMU_CPU" build-neon --suite kernels
+    done
+    unset QEMU_CPU
+    if ! grep -q '^gemm_bytes_neon_dotprod *ok' build-neon/meson-logs/testlog.txt; then
+        stage "$emulated" 0 1 0 "FAILED: dot products were not tested"
+    fi
+}
+
+build_neon() {
+    [ -e build-neon/build.ninja ] ||
+        meson setup build-neon --cross-file tools/aarch64.ini -Dkernels_only=true || return
+    ninja -C build-neon
+}
+
 # Thread sanitizer wants its own address layout; some kernels randomise more than it can bear.
 tsan_tests() {
     p=0 f=0 s=0
@@ -288,6 +319,7 @@ if step "release: build" build build; then
         test/cli/*_test.sh
     model_tests "$root/build/gpux"
 fi
+neon_tests
 # -Og: at -O1 the unrolled kernels take minutes to compile, at -O0 they need more stack than a worker
 # has. Warnings are held against the release build only: with sanitizers gcc sees some that are none.
 sanitized='-Dbuildtype=debug -Doptimization=g -Dwerror=false -Db_lundef=false'

@@ -59,6 +59,16 @@ typedef struct Product {
     bool has_residual;
 } Product;
 
+// Bytes at their bounds, where products and their sums are largest.
+static void make_extreme(Check *check, Product *product) {
+    uint8_t *a = product->a.data;
+    for (size_t i = 0; i < product->m * product->lda; i++)
+        a[i] = next_random(check) % 2 ? 255 : 0;
+    float *weights = product->weights.data;
+    for (size_t i = 0; product->source.type == KERNEL_F32 && i < product->n * product->k; i++)
+        weights[i] = next_random(check) % 2 ? 1.0f : -1.0f;
+}
+
 static void product_new(Check *check, Product *out, bool is_bytes) {
     *out = (Product){.m = random_extent(check, 150),
                      .n = random_extent(check, 140),
@@ -84,6 +94,8 @@ static void product_new(Check *check, Product *out, bool is_bytes) {
                            out->scales.data);
     else
         quantize_ref.bf16(out->m, out->k, out->x.data, out->k, out->a.data, out->lda);
+    if (is_bytes && next_random(check) % 3 == 0)
+        make_extreme(check, out);
 }
 
 static void product_free(Product *product) {

@@ -188,7 +188,7 @@ function check_isa(line, code) {
         return
     if (code ~ /^[ \t]*#[ \t]*include[ \t]*<([a-z0-9]*intrin|arm_neon|arm_sve)\.h>/)
         complain(line, 6, "intrinsics only in *_<isa>.c, vec_*.h and their templates")
-    else if (code ~ /(^|[^A-Za-z0-9_])(_mm(256|512)?_[a-z]|_tile_|__m(64|128|256|512)|__mmask)/)
+    else if (code ~ /(^|[^A-Za-z0-9_])(_mm(256|512)?_[a-z]|_tile_|__m(64|128|256|512)|__mmask|(float|u?int)(8|16|32|64)x[0-9]+_t)/)
         complain(line, 6, "intrinsics only in *_<isa>.c, vec_*.h and their templates")
 }
 # `text` is a declaration up to its first of = ; ( { [

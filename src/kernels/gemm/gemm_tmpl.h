@@ -45,6 +45,8 @@ multiply_step(const size_t rows, Vec acc[GEMM_MR][GEMM_NV], const float *const a
 
 // Steps of k four at a time: what is loaded for all four, and each of them.
 #ifdef GEMM_HAS_LANES
+enum { LINES_OF_ALL = GEMM_NR / 4 }; // what four steps use up
+
 typedef struct Block {
     Vec a[GEMM_MR][GEMM_PARTS];
 } Block;
@@ -70,6 +72,8 @@ block_step(const size_t rows, Vec acc[GEMM_MR][GEMM_NV], const Block *block,
     }
 }
 #else
+enum { LINES_OF_ALL = 8 };
+
 typedef struct Block {
     char none;
 } Block;
@@ -146,7 +150,8 @@ static inline __attribute__((always_inline)) void
 multiply_at_rate(const size_t rows, size_t k, const void *a, size_t lda, const void *panel,
                  void *sums, size_t ld_sums, bool accumulate, GemmPrefetch prefetch) {
     if (prefetch.rate == GEMM_PREFETCH_ALL)
-        multiply_rows(rows, 8, k, a, lda, panel, sums, ld_sums, accumulate, prefetch.address);
+        multiply_rows(rows, LINES_OF_ALL, k, a, lda, panel, sums, ld_sums, accumulate,
+                      prefetch.address);
     else if (prefetch.rate == GEMM_PREFETCH_QUARTER)
         multiply_rows(rows, 2, k, a, lda, panel, sums, ld_sums, accumulate, prefetch.address);
     else // without an address it fetches what is needed anyway
