@@ -157,7 +157,7 @@ static bool check_attention_case(Check *check, const AttentionKernel *kernel, si
     return is_good;
 }
 
-static bool check_attention_kernel(Check *check, const AttentionKernel *kernel) {
+static inline bool check_attention_kernel(Check *check, const AttentionKernel *kernel) {
     static const size_t longest[] = {1,   2,   15,  16,  17,  31,  33, 64,
                                      100, 128, 129, 255, 256, 257, 530};
     for (size_t i = 0; i < sizeof longest / sizeof longest[0]; i++)
