@@ -78,9 +78,13 @@ typedef struct gpux_options {
     gpux_log_level log_level; // least level passed on
     const char *cache_dir;    // cache root; NULL = GPUX_CACHE_DIR, else ~/.gpux/models
     const char *cpu_level;    // "native", or "ref", "avx2", "avx512" to hold back; NULL = native
+    // Whether packed weights are kept in a model's .gpux/ folder for the next start: "auto" (in a
+    // folder with gpux.yml or metadata.json, from 4 MB on, while twice their size is free),
+    // "always" or "never"; NULL = GPUX_PREPARED, else auto.
+    const char *prepared;
 } gpux_options;
 #define GPUX_OPTIONS_INIT                                                                          \
-    { sizeof(gpux_options), NULL, NULL, GPUX_LOG_WARNING, NULL, NULL }
+    { sizeof(gpux_options), NULL, NULL, GPUX_LOG_WARNING, NULL, NULL, NULL }
 
 GPUX_API gpux_status gpux_open(gpux_env **out, const gpux_options *options, gpux_error *error);
 GPUX_API void gpux_close(gpux_env *env); // after everything made from it; NULL is allowed
@@ -225,7 +229,7 @@ GPUX_API gpux_status gpux_list(gpux_text *report, gpux_env *env, const char *reg
 GPUX_API gpux_status gpux_remove(gpux_text *report, gpux_fault *fault, gpux_env *env,
                                  const char *model, const char *revision, bool force,
                                  gpux_error *error);
-// Deletes stale staging files and locks. JSON {freed_bytes, removed}.
+// Deletes stale staging files, locks and prepared weights. JSON {freed_bytes, removed}.
 GPUX_API gpux_status gpux_prune(gpux_text *report, gpux_fault *fault, gpux_env *env,
                                 gpux_error *error);
 // What the hub says of a model, without downloading it.

@@ -387,9 +387,10 @@ static const Command COMMAND_TABLE[] = {
     },
     {
         .name = "prune",
-        .summary = "Delete what interrupted pulls left in the cache",
-        .details = "Replaced and removed copies, lock files that nobody holds, and pulls that "
-                   "were interrupted more than 7 days ago.",
+        .summary = "Delete what the cache can do without",
+        .details = "Replaced and removed copies, lock files that nobody holds, pulls that were "
+                   "interrupted more than 7 days ago, and prepared weights, which the next run of "
+                   "a model makes again.",
         .options = PRUNE_OPTIONS,
         .option_count = COUNT(PRUNE_OPTIONS),
         .run = cmd_prune,
@@ -513,6 +514,7 @@ static const EnvVariable ENV_TABLE[] = {
     {"GPUX_PROVIDER", "Provider, as --provider"},
     {"GPUX_PRECISION", "Precision, as --precision"},
     {"GPUX_THREADS", "Threads, as --threads"},
+    {"GPUX_PREPARED", "Packed weights kept for the next start: auto, always or never"},
     {"GPUX_LOG_LEVEL", "DEBUG, INFO, WARNING (default), ERROR or CRITICAL"},
     {"GPUX_CPU_LEVEL", "Test aid: hold the CPU back to ref, avx2 or avx512"},
     {"NO_COLOR", "No colour and no box characters"},

@@ -8,6 +8,7 @@
 #ifndef GPUX_BASE_ARTIFACT_H
 #define GPUX_BASE_ARTIFACT_H
 
+#include "base/file.h"
 #include "base/status.h"
 
 #include <stdbool.h>
@@ -22,6 +23,7 @@ typedef struct ArtifactKey {
     const char *text;           // whatever else must be equal; at most ARTIFACT_MAX_TEXT bytes
     const char *const *sources; // files that it was made from, absolute or relative to the cwd
     size_t n_sources;           // recorded by base name, size, mtime (ns) and inode
+    const FileStat *stats;      // [n_sources] of the sources as they were read; NULL = as they are
 } ArtifactKey;
 
 typedef struct Artifact { // a mapping, read-only, shared with other processes
@@ -48,12 +50,16 @@ uint8_t *artifact_draft_data(ArtifactDraft *draft); // [size], aligned to ARTIFA
 // These bytes are final: starts to write them to the disk, which publish then need not wait for.
 void artifact_draft_flush(ArtifactDraft *draft, size_t offset, size_t len);
 // Makes the content durable, then renames it into place; the draft is freed in every case. On
-// success *out (may be NULL) is the mapping of the published file.
+// success *out (may be NULL) is the mapping of the published file, its payload at the address that
+// the draft's had.
 Status artifact_publish(Artifact *out, ArtifactDraft *draft, Error *error);
 void artifact_discard(ArtifactDraft *draft); // removes the file; accepts NULL
 
-// Removes what a killed writer of `path` left beside it; a draft that is being written stays.
-// *bytes grows by the space freed.
-void artifact_sweep(const char *path, uint64_t *bytes);
+// Removes every artefact in `folder`, also what killed writers left, and then the folder if it is
+// empty; a draft that is being written stays, and so does everything else. Calls `removed` (may be
+// NULL) with each name and the disk space that it took. An absent folder, or a link to one, is
+// empty.
+void artifact_remove_all(const char *folder,
+                         void (*removed)(void *ctx, const char *name, uint64_t bytes), void *ctx);
 
 #endif

@@ -106,11 +106,26 @@ static void assert_absent(const char *why) {
     assert_absent_for(&KEY, why);
 }
 
+static void count_removed(void *ctx, const char *name, uint64_t bytes) {
+    size_t *count = ctx;
+    (*count)++;
+    assert_true(strncmp(name, "a.pack", 6) == 0 && bytes >= SIZE);
+}
+
+static size_t remove_all(void) {
+    size_t count = 0;
+    artifact_remove_all("model/.gpux", count_removed, &count);
+    return count;
+}
+
 static void what_was_published_is_mapped_again(void **state) {
     (void)state;
     assert_absent("absent");
     Artifact artifact;
-    assert_int_equal(artifact_publish(&artifact, begin_filled(1), NULL), STATUS_OK);
+    ArtifactDraft *draft = begin_filled(1);
+    const uint8_t *data = artifact_draft_data(draft);
+    assert_int_equal(artifact_publish(&artifact, draft, NULL), STATUS_OK);
+    assert_ptr_equal(artifact.data, data);
     assert_holds(&artifact, 1);
     assert_fresh(1);
     publish(2); // replaces the name, not the mapped bytes
@@ -273,9 +288,7 @@ static void the_second_of_two_writers_goes_on_without(void **state) {
     Error error;
     assert_int_equal(artifact_begin(&second, PATH, &KEY, SIZE, &error), STATUS_IO);
     assert_non_null(strstr(error.message, "another process"));
-    uint64_t bytes = 0;
-    artifact_sweep(PATH, &bytes);
-    assert_int_equal(bytes, 0);
+    assert_int_equal(remove_all(), 0);
     assert_int_equal(artifact_publish(NULL, first, NULL), STATUS_OK);
     assert_fresh(1);
 }
@@ -338,12 +351,9 @@ static void a_killed_writer_leaves_a_side_file_that_goes_away(void **state) {
     assert_fresh(1);
     assert_false(file_is_regular(SIDE));
     kill_a_writer();
-    uint64_t bytes = 0;
-    artifact_sweep(PATH, &bytes);
-    assert_true(bytes >= SIZE);
-    assert_false(file_is_regular(SIDE));
-    artifact_sweep(PATH, &bytes);
-    assert_fresh(1);
+    assert_int_equal(remove_all(), 2); // and the whole one
+    assert_false(file_is_dir("model/.gpux"));
+    assert_int_equal(remove_all(), 0);
 }
 
 static void a_side_file_that_is_a_link_is_not_followed(void **state) {
@@ -352,11 +362,40 @@ static void a_side_file_that_is_a_link_is_not_followed(void **state) {
     assert_int_equal(symlink("../one.bin", SIDE), 0);
     ArtifactDraft *draft;
     assert_int_not_equal(artifact_begin(&draft, PATH, &KEY, SIZE, NULL), STATUS_OK);
-    uint64_t bytes = 0;
-    artifact_sweep(PATH, &bytes);
+    assert_int_equal(remove_all(), 0);
     FileStat stat;
     assert_true(file_stat(&stat, SOURCES[0]));
     assert_int_equal(stat.size, 5);
+}
+
+static void only_artefacts_are_removed(void **state) {
+    (void)state;
+    publish(1);
+    put("model/.gpux/model_info.json", "{}");
+    assert_int_equal(symlink("model/.gpux", "link"), 0);
+    artifact_remove_all("link", NULL, NULL);
+    artifact_remove_all("absent", NULL, NULL);
+    assert_fresh(1);
+    assert_int_equal(remove_all(), 1);
+    assert_false(file_is_regular(PATH));
+    assert_true(file_is_regular("model/.gpux/model_info.json"));
+}
+
+static void sources_may_be_known_as_they_were_read(void **state) {
+    (void)state;
+    FileStat stats[2];
+    assert_true(file_stat(&stats[0], SOURCES[0]) && file_stat(&stats[1], SOURCES[1]));
+    ArtifactKey key = KEY;
+    key.stats = stats;
+    // Replaced after it was read: what was made of it is stale at once, and stays so.
+    put(SOURCES[0], "other");
+    ArtifactDraft *draft;
+    assert_int_equal(artifact_begin(&draft, PATH, &key, SIZE, NULL), STATUS_OK);
+    assert_int_equal(artifact_publish(NULL, draft, NULL), STATUS_OK);
+    assert_absent("other files");
+    Artifact artifact;
+    assert_int_equal(artifact_open(&artifact, PATH, &key, NULL), STATUS_OK);
+    artifact_close(&artifact);
 }
 
 // Root may write anywhere, so the folder's mode says nothing; a file in its place does.
@@ -466,6 +505,8 @@ int main(void) {
         IN_FOLDER(many_writers_at_once_leave_one_whole_file),
         IN_FOLDER(a_killed_writer_leaves_a_side_file_that_goes_away),
         IN_FOLDER(a_side_file_that_is_a_link_is_not_followed),
+        IN_FOLDER(only_artefacts_are_removed),
+        IN_FOLDER(sources_may_be_known_as_they_were_read),
         IN_FOLDER(a_folder_that_cannot_be_written_fails_cleanly),
         IN_FOLDER(a_limit_on_file_sizes_raises_no_signal),
         IN_FOLDER(a_full_disk_is_noticed_before_anything_is_written),

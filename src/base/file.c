@@ -17,6 +17,7 @@
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statvfs.h>
 #include <unistd.h>
 
 enum { COPY_STEP = 1 << 30, COPY_BUFFER = 64 << 10, READ_STEP = 64 << 10 };
@@ -55,6 +56,12 @@ bool file_is_regular(const char *path) {
 bool file_is_dir(const char *path) {
     FileStat stat;
     return file_stat(&stat, path) && stat.is_dir;
+}
+
+bool file_free_space(uint64_t *out, const char *path) {
+    struct statvfs st;
+    return statvfs(path, &st) == 0 &&
+           !__builtin_mul_overflow((uint64_t)st.f_bavail, (uint64_t)st.f_frsize, out);
 }
 
 Status file_map(FileMap *out, const char *path, Error *error) {

@@ -24,6 +24,8 @@ typedef struct FileStat {
 bool file_stat(FileStat *out, const char *path);
 bool file_is_regular(const char *path); // follows links
 bool file_is_dir(const char *path);
+// Bytes that this user may still write to the file system of `path`; false when it cannot be told.
+bool file_free_space(uint64_t *out, const char *path);
 
 // A read-only private mapping of a whole regular file. An empty file maps as data "" and size 0.
 typedef struct FileMap {

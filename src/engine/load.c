@@ -144,7 +144,12 @@ static Status load(Model *model, const char *path, const EngineOptions *options,
                               .pool = pool,
                               .constant_map = constant_map,
                               .ctx = model->onnx};
-    return model->provider->compile(&model->compiled, graph, &compile, error);
+    Arena places = {0};
+    Status status = keep_place(&compile.keep, &places, model, path, options->keep, error);
+    if (status == STATUS_OK)
+        status = model->provider->compile(&model->compiled, graph, &compile, error);
+    arena_free(&places);
+    return status;
 }
 
 Status model_load(Model **out, const char *onnx_path, const EngineOptions *options, Error *error) {

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "base/status.h"
 #include "base/str.h"
+#include "engine/engine.h"
 #include "gpux.h"
 
 #ifndef GPUX_VERSION
@@ -22,6 +23,7 @@ struct gpux_env {
     char *cache_dir;
     bool cache_is_default;
     const char *home;
+    KeepMode keep;
 };
 
 static inline Error *inner(gpux_error *error) {

@@ -91,6 +91,22 @@ static Status find_cache(gpux_env *env, const gpux_options *options, Error *erro
     return env->cache_dir ? STATUS_OK : error_out_of_memory(error, 256);
 }
 
+static Status find_keep_mode(gpux_env *env, const gpux_options *options, Error *error) {
+    static const char *const names[] = {
+        [KEEP_AUTO] = "auto", [KEEP_ALWAYS] = "always", [KEEP_NEVER] = "never"};
+    const char *written = options->prepared ? options->prepared : getenv("GPUX_PREPARED");
+    if (!written || !*written)
+        return STATUS_OK;
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++)
+        if (sv_equal_nocase(sv(written), sv(names[i]))) {
+            env->keep = (KeepMode)i;
+            return STATUS_OK;
+        }
+    return error_set(error, STATUS_INVALID,
+                     "Unknown choice '%s' of GPUX_PREPARED. Valid choices: auto, always, never",
+                     written);
+}
+
 gpux_status gpux_open(gpux_env **out, const gpux_options *options, gpux_error *error) {
     static const gpux_options defaults = GPUX_OPTIONS_INIT;
     options = options ? options : &defaults;
@@ -109,6 +125,8 @@ gpux_status gpux_open(gpux_env **out, const gpux_options *options, gpux_error *e
         .write = options->log ? env_log : NULL, .ctx = env, .level = (LogLevel)options->log_level};
     if (status == STATUS_OK)
         status = find_cache(env, options, inner(error));
+    if (status == STATUS_OK)
+        status = find_keep_mode(env, options, inner(error));
     if (status != STATUS_OK) {
         gpux_close(env);
         return outer(status);
@@ -264,8 +282,9 @@ static Status open_model(gpux_model *model, const char *name, const gpux_model_o
                             .log = &model->env->log,
                             .provider = choose(options->provider, model->info->backend),
                             .precision = choose(options->precision, model->info->precision),
-                            .threads = options->threads > 0 ? options->threads
-                                                            : (int)model->info->threads};
+                            .threads =
+                                options->threads > 0 ? options->threads : (int)model->info->threads,
+                            .keep = model->env->keep};
     TRY(model_load(&model->model, model->info->model_file, &engine, error));
     return open_tokenizer(model, error);
 }

@@ -19,6 +19,10 @@ void onnx_close(OnnxModel *model);
 Graph *onnx_graph(OnnxModel *model); // owned by the model
 // Maps the constant's file; for dropping pages after packing. NULL for inline constants.
 const FileMap *onnx_constant_map(const OnnxModel *model, ValueId value);
+// The files that were mapped, as they were then: the model file first, named "", then external data
+// by its name below the model's folder. Borrowed.
+size_t onnx_source_count(const OnnxModel *model);
+const FileStat *onnx_source(const OnnxModel *model, size_t index, const char **name);
 
 // What `inspect` needs, without reading weights: the header pass over the file accepts every valid
 // model, also with ops and domains that the Graph cannot hold.

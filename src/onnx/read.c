@@ -414,3 +414,12 @@ const FileMap *onnx_constant_map(const OnnxModel *model, ValueId value) {
         return NULL;
     return &model->files[index].map;
 }
+
+size_t onnx_source_count(const OnnxModel *model) {
+    return model->file_count + 1;
+}
+
+const FileStat *onnx_source(const OnnxModel *model, size_t index, const char **name) {
+    *name = index == 0 ? "" : model->files[index - 1].name;
+    return index == 0 ? &model->map.stat : &model->files[index - 1].map.stat;
+}

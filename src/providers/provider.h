@@ -30,6 +30,16 @@ typedef struct ProviderProbe {
     const char *reason;  // why it is unavailable, or NULL
 } ProviderProbe;
 
+// Where prepared weights are kept for the next start.
+typedef struct KeepOptions {
+    const char *folder;         // "<model folder>/.gpux"; NULL = nowhere
+    const char *precision;      // for the file's name: "fp32"
+    const char *const *sources; // [n_sources] files that the constants' bytes come from
+    const FileStat *stats;      // [n_sources] as they were mapped
+    size_t n_sources;
+    bool is_always; // also where it gains little or leaves little room
+} KeepOptions;
+
 typedef struct CompileOptions {
     const CpuInfo *cpu;
     const Log *log;
@@ -37,6 +47,7 @@ typedef struct CompileOptions {
     // The mapping that a constant's bytes lie in, so that pages can be dropped after packing.
     const FileMap *(*constant_map)(void *ctx, ValueId value);
     void *ctx;
+    KeepOptions keep;
 } CompileOptions;
 
 // Sequences laid end to end. All arrays are the caller's and live through run.

@@ -4,6 +4,7 @@
 // processes that have its files mapped keep them.
 #include "registry/private.h"
 
+#include "base/artifact.h"
 #include "base/file.h"
 
 #include <errno.h>
@@ -287,6 +288,7 @@ typedef struct Prune {
     uint64_t max_age_s;
     uint64_t freed;
     JsonWriter *writer;
+    const char *model; // whose folder is being cleared, below the cache
 } Prune;
 
 static Status newest(void *ctx, const char *path, uint64_t size, int64_t mtime_ns) {
@@ -355,6 +357,26 @@ static void prune_lock(const char *folder, const char *name) {
     close(fd);
 }
 
+static void note_removed(void *ctx, const char *name, uint64_t bytes) {
+    Prune *prune = ctx;
+    char path[PATH_SIZE];
+    snprintf(path, sizeof path, "%s/%s", prune->model, name);
+    json_write_cstr(prune->writer, path);
+    prune->freed += bytes;
+}
+
+// What starts left in the folder to be faster the next time. A process that has it mapped keeps it.
+static Status prune_prepared(void *ctx, const Found *found, Error *error) {
+    Prune *prune = ctx;
+    char *folder = path_join(found->path, ".gpux");
+    if (!folder)
+        return error_out_of_memory(error, PATH_SIZE);
+    prune->model = found->path + strlen(prune->call->registry->cache_dir) + 1;
+    artifact_remove_all(folder, note_removed, prune);
+    mem_free(folder);
+    return STATUS_OK;
+}
+
 static Status prune_all(Prune *prune) {
     Call *call = prune->call;
     const char *cache_dir = call->registry->cache_dir;
@@ -380,7 +402,8 @@ static Status prune_all(Prune *prune) {
     for (size_t i = 0; i < names.count; i++)
         prune_lock(locks_path, names.names[i]);
     file_list_free(&names);
-    return STATUS_OK;
+    return call_failed(call, REGISTRY_FAULT_LOCAL,
+                       visit_cache(call->registry, NULL, prune_prepared, prune, call->error));
 }
 
 Status registry_prune(Buf *report, RegistryFault *fault, const Registry *registry,

@@ -155,8 +155,8 @@ Status registry_remove(Buf *report, RegistryFault *fault, const Registry *regist
                        const RemoveOptions *options, Error *error);
 
 // Deletes what no process will want again: replaced and removed copies, interrupted pulls without a
-// change for max_age_s seconds, lock files that nobody holds. `report`: JSON {freed_bytes,
-// removed: [names]}.
+// change for max_age_s seconds, lock files that nobody holds; and what starts left in models'
+// .gpux/ folders to be faster the next time. `report`: JSON {freed_bytes, removed: [names]}.
 Status registry_prune(Buf *report, RegistryFault *fault, const Registry *registry,
                       uint64_t max_age_s, Error *error);
 enum { REGISTRY_PRUNE_AGE_S = 7 * 24 * 3600 };

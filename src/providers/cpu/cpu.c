@@ -9,7 +9,10 @@ static void cpu_probe(ProviderProbe *out, const CpuInfo *cpu) {
 static void cpu_release(Compiled *compiled) {
     if (!compiled)
         return;
-    mem_free_aligned(compiled->weights);
+    if (compiled->kept.map)
+        artifact_close(&compiled->kept);
+    else
+        mem_free_aligned(compiled->weights);
     arena_free(&compiled->arena);
     mem_free(compiled);
 }

@@ -3,6 +3,7 @@
 #ifndef GPUX_PROVIDERS_CPU_CPU_H
 #define GPUX_PROVIDERS_CPU_CPU_H
 
+#include "base/artifact.h"
 #include "kernels/kernels.h"
 #include "providers/provider.h"
 
@@ -108,6 +109,7 @@ struct Compiled {
     size_t n_outputs;
     uint8_t *weights; // one block of packed weights and small vectors
     size_t weights_bytes;
+    Artifact kept; // the mapping that weights lie in, or zeros
 };
 
 // lower.c: graph nodes → steps and slots. The only place that sees graph and kernels together.
@@ -117,6 +119,21 @@ const char *cpu_supports(const Graph *graph, const Node *node);
 // prepared.c: packs weights into compiled->weights and sets the steps' pointers.
 Status cpu_prepare_weights(Compiled *compiled, const Graph *graph, const CompileOptions *options,
                            Error *error);
+
+// kept.c: the block of weights as a file, for the next start. `bytes`: of the whole block. Neither
+// fails: the log says why nothing was found or kept.
+typedef struct Keeper {
+    const CompileOptions *options;
+    const char *path; // NULL: not kept
+    ArtifactKey key;
+    size_t bytes;
+} Keeper;
+void keeper_init(Keeper *out, Compiled *compiled, const Graph *graph, const CompileOptions *options,
+                 size_t bytes);
+bool keeper_open(Artifact *out, const Keeper *keeper);
+ArtifactDraft *keeper_begin(const Keeper *keeper); // NULL: pack in memory
+// The draft is freed. When it is false, its bytes are lost.
+bool keeper_publish(Artifact *out, const Keeper *keeper, ArtifactDraft *draft);
 
 // plan.c: sessions.
 Status cpu_session_new(Session **out, const Compiled *compiled, ThreadPool *pool, bool profile,

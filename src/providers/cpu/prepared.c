@@ -1,5 +1,6 @@
 // Packs weights while compiling: one aligned block holds every packed matrix and small vector of
-// the model, and the steps point into it.
+// the model, and the steps point into it. The block is mapped from a file that an earlier start
+// left, or it is packed, into such a file where one is kept and else into memory.
 //
 // Source pages are dropped as soon as a matrix is packed, so that loading needs the packed size and
 // one matrix, not twice the model.
@@ -12,7 +13,9 @@ typedef struct Preparing {
     Compiled *compiled;
     const Graph *graph;
     const CompileOptions *options;
-    size_t used; // of compiled->weights; while measuring, of a block that does not exist yet
+    size_t used;     // of compiled->weights; while measuring, of a block that does not exist yet
+    bool is_filling; // else pointers are set only
+    ArtifactDraft *draft; // that is being filled, or NULL
     Error *error;
 } Preparing;
 
@@ -39,7 +42,7 @@ static Status take_vector(Preparing *p, ValueId id, size_t count, float **out) {
     if (!take(p, count * sizeof(float), &block))
         return error_out_of_memory(p->error, count);
     *out = block;
-    if (block)
+    if (p->is_filling)
         p->compiled->kernels.move.to_f32(count, value->data, value_kernel_type(value), *out);
     return STATUS_OK;
 }
@@ -70,6 +73,9 @@ static void pack_part(Preparing *p, const GemmKernel *kernel, const LinearPart *
                 &task);
     if (map)
         file_map_drop(map, offset, weight->data_size);
+    if (p->draft)
+        artifact_draft_flush(p->draft, (size_t)((uint8_t *)part->packed - p->compiled->weights),
+                             part->packed_bytes);
 }
 
 static Status prepare_linear(Preparing *p, Step *step) {
@@ -79,7 +85,7 @@ static Status prepare_linear(Preparing *p, Step *step) {
         part->packed_bytes = gemm_packed_bytes(kernel, part->n, part->k);
         if (part->packed_bytes == 0 || !take(p, part->packed_bytes, &part->packed))
             return error_out_of_memory(p->error, part->n);
-        if (part->packed)
+        if (p->is_filling)
             pack_part(p, kernel, part);
         if (part->bias != NO_VALUE)
             TRY(take_vector(p, part->bias, part->n, &part->bias_values));
@@ -100,7 +106,7 @@ static Status prepare_attention(Preparing *p, Step *step) {
     if (!size_mul(&bytes, heads * sizeof(float), count) || !take(p, bytes, &block))
         return error_out_of_memory(p->error, count);
     step->attention.bias = block;
-    if (!block)
+    if (!p->is_filling)
         return STATUS_OK;
     size_t element = dtype_size(table->dtype);
     for (size_t r = 0; r < count; r++) {
@@ -135,13 +141,47 @@ static Status prepare_steps(Preparing *p) {
     return STATUS_OK;
 }
 
+static Status fill_steps(Preparing *p, uint8_t *weights) {
+    p->compiled->weights = weights;
+    p->is_filling = true;
+    return prepare_steps(p);
+}
+
+// Packs into the file that the next start will map. *is_done: it is there; else nothing is.
+static Status fill_kept(Preparing *p, const Keeper *keeper, bool *is_done) {
+    *is_done = false;
+    p->draft = keeper_begin(keeper);
+    if (!p->draft)
+        return STATUS_OK;
+    Status status = fill_steps(p, artifact_draft_data(p->draft));
+    if (status != STATUS_OK)
+        artifact_discard(p->draft);
+    else
+        *is_done = keeper_publish(&p->compiled->kept, keeper, p->draft);
+    p->draft = NULL;
+    if (!*is_done)
+        p->compiled->weights = NULL;
+    return status;
+}
+
 Status cpu_prepare_weights(Compiled *compiled, const Graph *graph, const CompileOptions *options,
                            Error *error) {
     Preparing p = {.compiled = compiled, .graph = graph, .options = options, .error = error};
     TRY(prepare_steps(&p)); // measures
-    compiled->weights_bytes = p.used;
-    compiled->weights = mem_alloc_aligned(p.used + WEIGHT_ALIGN, WEIGHT_ALIGN);
-    if (!compiled->weights)
+    size_t bytes;
+    if (!size_add(&bytes, p.used, WEIGHT_ALIGN))
         return error_out_of_memory(error, p.used);
-    return prepare_steps(&p); // fills
+    compiled->weights_bytes = p.used;
+    Keeper keeper;
+    keeper_init(&keeper, compiled, graph, options, bytes);
+    if (keeper_open(&compiled->kept, &keeper)) {
+        compiled->weights = (uint8_t *)(uintptr_t)compiled->kept.data; // read-only
+        return prepare_steps(&p);
+    }
+    bool is_done;
+    TRY(fill_kept(&p, &keeper, &is_done));
+    if (is_done)
+        return STATUS_OK;
+    uint8_t *weights = mem_alloc_aligned(bytes, WEIGHT_ALIGN);
+    return weights ? fill_steps(&p, weights) : error_out_of_memory(error, bytes);
 }
