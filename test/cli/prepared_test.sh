@@ -83,6 +83,17 @@ begin 'a limit on file sizes only costs the gain'
 (ulimit -f 1024; "$binary" run ./big -i "$ids" --json >"$temp/out" 2>"$temp/err"); status=$?; last_command=limited
 code 0; out_is "$(cat "$temp/expected")"; file_is_absent big/.gpux; end
 
+begin 'a process that goes on running gives the same answers'
+if [ -w /dev/shm ]; then
+    shm=$(mktemp -d /dev/shm/gpux-XXXXXX)
+    cp big/model.onnx big/model.safetensors big/gpux.yml "$shm"
+    for i in 1 2 3 4 5 6 7 8 9 10 11 12; do echo "$ids"; done >requests.jsonl
+    GPUX_PREPARED=never gpux run ./big -f requests.jsonl; code 0; cp "$temp/out" "$temp/lines"
+    gpux run "$shm" -f requests.jsonl -v; code 0; err_has "$wrote"; out_is "$(cat "$temp/lines")"
+    gpux run "$shm" -f requests.jsonl -v; code 0; err_has "$mapped"; out_is "$(cat "$temp/lines")"
+    rm -rf "$shm"
+fi; end
+
 begin 'a bare model file leaves nothing beside it'
 mkdir bare; cp big/model.onnx big/model.safetensors bare
 gpux run ./bare/model.onnx -i "$ids" --json -v; code 0; file_is_absent bare/.gpux

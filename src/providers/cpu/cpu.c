@@ -28,6 +28,8 @@ static Status cpu_compile(Compiled **out, const Graph *graph, const CompileOptio
     Status status = cpu_lower(compiled, graph, error);
     if (status == STATUS_OK)
         status = cpu_prepare_weights(compiled, graph, options, error);
+    if (status == STATUS_OK)
+        cpu_settle_init(compiled);
     if (status != STATUS_OK) {
         cpu_release(compiled);
         return status;

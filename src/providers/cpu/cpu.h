@@ -109,7 +109,8 @@ struct Compiled {
     size_t n_outputs;
     uint8_t *weights; // one block of packed weights and small vectors
     size_t weights_bytes;
-    Artifact kept; // the mapping that weights lie in, or zeros
+    Artifact kept;             // the mapping that weights lie in, or zeros
+    struct Settling *settling; // of it into huge pages; NULL when there is no mapping
 };
 
 // lower.c: graph nodes → steps and slots. The only place that sees graph and kernels together.
@@ -134,6 +135,11 @@ bool keeper_open(Artifact *out, const Keeper *keeper);
 ArtifactDraft *keeper_begin(const Keeper *keeper); // NULL: pack in memory
 // The draft is freed. When it is false, its bytes are lost.
 bool keeper_publish(Artifact *out, const Keeper *keeper, ArtifactDraft *draft);
+
+// settle.c: huge pages for mapped weights, once the process has run the model a few times. Called
+// before each run; thread-safe.
+void cpu_settle_init(Compiled *compiled);
+void cpu_settle(const Compiled *compiled, ThreadPool *pool);
 
 // plan.c: sessions.
 Status cpu_session_new(Session **out, const Compiled *compiled, ThreadPool *pool, bool profile,

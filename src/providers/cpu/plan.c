@@ -454,6 +454,7 @@ Status cpu_run(Session *s, const TokenBatch *batch, const atomic_int *cancel, Er
     TRY(split_items(s, error));
     for (size_t i = 0; i < s->compiled->n_steps; i++)
         atomic_store_explicit(&s->next[i], 0, memory_order_relaxed);
+    cpu_settle(s->compiled, s->pool);
     if (s->profile)
         s->last_ns = clock_now_ns();
     pool_run(s->pool, run_member, s);
