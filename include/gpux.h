@@ -336,6 +336,27 @@ GPUX_API void gpux_request_cancel(gpux_request *request);
 // Interprets a finished request and writes its JSON answer, indented by `indent` (0 = compact).
 GPUX_API gpux_status gpux_finish(gpux_text *out, gpux_request *request, gpux_form form, int indent,
                                  gpux_error *error);
+// What runs of the same requests in two precisions differ by; sums over all requests compared.
+// Start with GPUX_DIFFERENCE_INIT.
+typedef struct gpux_difference {
+    size_t size;
+    uint64_t vectors;  // embeddings, or the logits of a text, token or mask
+    uint64_t values;   // numbers in them
+    double max_abs;    // largest difference of two numbers
+    double sum_abs;    // divided by values: the mean
+    uint64_t cosines;  // vectors of more than one number
+    double cosine_sum; // divided by cosines: the mean of the angles' cosines
+    double cosine_min; // of one vector
+    uint64_t labels;   // decisions: a text's label, a token's tag, an answer's span; 0 = none
+    uint64_t labels_equal;
+} gpux_difference;
+#define GPUX_DIFFERENCE_INIT                                                                       \
+    { sizeof(gpux_difference), 0, 0, 0, 0, 0, 0, 0, 0, 0 }
+// Adds what a finished request differs by from a run of the same request by another opening of the
+// same model. Raw outputs are compared when both requests kept them. GPUX_INVALID when one has not
+// run to its end or the requests are not the same.
+GPUX_API gpux_status gpux_request_compare(gpux_difference *sum, const gpux_request *reference,
+                                          const gpux_request *other, gpux_error *error);
 // Makes a finished request ready to run again on the same input; for benchmarks.
 GPUX_API void gpux_request_rewind(gpux_request *request);
 GPUX_API void gpux_request_free(gpux_request *request);

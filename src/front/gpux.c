@@ -21,6 +21,10 @@ _Static_assert(sizeof(gpux_error) == sizeof(Error) &&
                    offsetof(gpux_error, message) == offsetof(Error, message) &&
                    offsetof(gpux_error, offset) == offsetof(Error, offset),
                "gpux_error equals Error");
+_Static_assert(sizeof(gpux_difference) == sizeof(Difference) &&
+                   offsetof(gpux_difference, sum_abs) == offsetof(Difference, sum_abs) &&
+                   offsetof(gpux_difference, labels_equal) == offsetof(Difference, labels_equal),
+               "gpux_difference equals Difference");
 _Static_assert((int)GPUX_LOG_CRITICAL == (int)LOG_CRITICAL, "log levels are equal");
 _Static_assert((int)GPUX_FORM_RAW == (int)FORM_RAW, "answer forms are equal");
 _Static_assert((int)GPUX_REQUEST_CANCELLED == (int)REQUEST_CANCELLED, "states are equal");
@@ -499,6 +503,12 @@ gpux_status gpux_finish(gpux_text *out, gpux_request *request, gpux_form form, i
     JsonWriter writer = json_writer(&buf, indent);
     Status status = request_finish(request->request, (AnswerForm)form, &writer, inner(error));
     return give_text(out, &buf, status, error);
+}
+
+gpux_status gpux_request_compare(gpux_difference *sum, const gpux_request *reference,
+                                 const gpux_request *other, gpux_error *error) {
+    return outer(
+        request_compare((Difference *)sum, reference->request, other->request, inner(error)));
 }
 
 void gpux_request_free(gpux_request *request) {

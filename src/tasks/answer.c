@@ -85,7 +85,7 @@ static Status answer_prepare(Request *request, Element *element, Error *error) {
 // Keeps start logits, then end logits: [2, len].
 static Status answer_collect(Request *request, Row *row, const RowOutput *outputs, Error *error) {
     size_t len = outputs[0].rows;
-    TRY(row_values(request, row, 2 * len, error));
+    TRY(row_values(request, row, 2 * len, len, error));
     for (size_t t = 0; t < len; t++) {
         row->values[t] = outputs[0].data[t * outputs[0].ld];
         row->values[len + t] = outputs[1].data[t * outputs[1].ld];
@@ -310,6 +310,7 @@ static Status answer_finish(Request *request, Element *element, AnswerForm form,
 const Task task_question_answering = {
     .name = "question-answering",
     .parameters = answer_parameters,
+    .decision = DECISION_SPAN,
     .prepare = answer_prepare,
     .collect = answer_collect,
     .finish = answer_finish,

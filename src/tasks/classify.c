@@ -48,7 +48,7 @@ static Status classification_prepare(Request *request, Element *element, Error *
 static Status classification_collect(Request *request, Row *row, const RowOutput *outputs,
                                      Error *error) {
     size_t n = outputs[0].width;
-    TRY(row_values(request, row, 2 * n, error));
+    TRY(row_values(request, row, 2 * n, n, error));
     memcpy(row->values, outputs[0].data, n * sizeof(float));
     memcpy(row->values + n, outputs[0].data, n * sizeof(float));
     return STATUS_OK;
@@ -184,6 +184,7 @@ static Status classification_finish(Request *request, Element *element, AnswerFo
 const Task task_text_classification = {
     .name = "text-classification",
     .parameters = classification_parameters,
+    .decision = DECISION_LABEL,
     .prepare = classification_prepare,
     .collect = classification_collect,
     .finish = classification_finish,
@@ -218,7 +219,7 @@ static Status tagging_prepare(Request *request, Element *element, Error *error) 
 
 static Status tagging_collect(Request *request, Row *row, const RowOutput *outputs, Error *error) {
     size_t n = outputs[0].width;
-    TRY(row_values(request, row, outputs[0].rows * n, error));
+    TRY(row_values(request, row, outputs[0].rows * n, n, error));
     for (size_t t = 0; t < outputs[0].rows; t++)
         memcpy(row->values + t * n, outputs[0].data + t * outputs[0].ld, n * sizeof(float));
     return STATUS_OK;
@@ -571,6 +572,7 @@ static Status tagging_finish(Request *request, Element *element, AnswerForm form
 const Task task_token_classification = {
     .name = "token-classification",
     .parameters = tagging_parameters,
+    .decision = DECISION_EACH,
     .prepare = tagging_prepare,
     .collect = tagging_collect,
     .finish = tagging_finish,

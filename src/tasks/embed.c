@@ -71,7 +71,7 @@ static void pool_mean(const RowOutput *tokens, Pooling pooling, float *out) {
 static Status embed_collect(Request *request, Row *row, const RowOutput *outputs, Error *error) {
     const RowOutput *tokens = &outputs[0];
     size_t width = tokens->width;
-    TRY(row_values(request, row, width, error));
+    TRY(row_values(request, row, width, width, error));
     float *out = row->values;
     switch (request->model->info->pooling) {
     case POOLING_CLS:

@@ -32,7 +32,7 @@ static Status mask_prepare(Request *request, Element *element, Error *error) {
 static Status mask_collect(Request *request, Row *row, const RowOutput *outputs, Error *error) {
     int32_t mask_id = tokenizer_special_id(request->model->tokenizer, "mask_token");
     size_t width = outputs[0].width, masks = count_masks(row->encoding, mask_id), at = 0;
-    TRY(row_values(request, row, masks * width, error));
+    TRY(row_values(request, row, masks * width, width, error));
     for (size_t t = 0; t < outputs[0].rows; t++)
         if (row->encoding->ids[t] == mask_id)
             memcpy(row->values + at++ * width, outputs[0].data + t * outputs[0].ld,
@@ -185,6 +185,7 @@ static Status mask_finish(Request *request, Element *element, AnswerForm form, J
 const Task task_fill_mask = {
     .name = "fill-mask",
     .parameters = mask_parameters,
+    .decision = DECISION_EACH,
     .prepare = mask_prepare,
     .collect = mask_collect,
     .finish = mask_finish,

@@ -10,6 +10,7 @@ typedef struct Row {
     const Encoding *encoding;
     float *values; // what the task collected, in the request's arena
     size_t count;  // of values
+    size_t width;  // of the vectors that values are
     float **kept;  // per output, all of it, when outputs are kept
     size_t *kept_rows, *kept_widths;
 } Row;
@@ -38,6 +39,14 @@ typedef struct Element {
 
 typedef struct Task Task;
 
+// What a task decides by the vectors of a row, for comparing precisions.
+typedef enum Decision {
+    DECISION_NONE,  // the vectors themselves are the answer
+    DECISION_LABEL, // by the first vector: one of its labels, or each of them
+    DECISION_EACH,  // each vector's largest
+    DECISION_SPAN,  // all vectors' largest together
+} Decision;
+
 struct Request {
     const TaskModel *model;
     const Task *task;
@@ -54,6 +63,7 @@ struct Request {
 struct Task {
     const char *name;
     const char *const *parameters; // known names, NULL-terminated
+    Decision decision;
     // Reads texts from the element and tokenises them.
     Status (*prepare)(Request *request, Element *element, Error *error);
     // Takes what it needs from the outputs of one row.
@@ -95,8 +105,8 @@ EncodeOptions default_encode_options(const TaskModel *model);
 size_t task_max_length(const TaskModel *model);
 // *block: `count` floats from the request's arena unless it is set already.
 Status request_floats(Request *request, float **block, size_t count, Error *error);
-// Makes row->values `count` floats.
-Status row_values(Request *request, Row *row, size_t count, Error *error);
+// Makes row->values `count` floats: vectors of `width`.
+Status row_values(Request *request, Row *row, size_t count, size_t width, Error *error);
 // A place in a text, for offsets that mostly rise: code points are counted from where the last call
 // stopped.
 typedef struct TextCursor {
@@ -115,10 +125,16 @@ Status raw_prepare_synthetic(Request *request, Element *element, const size_t *l
                              size_t batch, Error *error);
 Status raw_step(Runner *runner, Request *request, Element *element, Error *error);
 Status raw_finish(Request *request, Element *element, JsonWriter *writer, Error *error);
+// Compares the outputs of two raw requests; false when their shapes differ.
+bool raw_compare(Difference *sum, const Request *request, const Element *a, const Element *b);
 size_t raw_tokens(const RawRequest *raw);
 void raw_free(const TaskModel *model, RawRequest *raw);
 // Nested arrays of a row-major float array.
 void write_nested(JsonWriter *writer, const float *data, const int64_t *shape, int rank);
+
+// ---- compare.c ----
+// Adds what two vectors differ by. `normalize`: both are divided by their lengths first.
+void compare_vector(Difference *sum, const float *a, const float *b, size_t n, bool normalize);
 
 // ---- maths.c: small sums in a fixed order ----
 void maths_softmax(float *x, size_t n);

@@ -354,6 +354,24 @@ Status raw_finish(Request *request, Element *element, JsonWriter *writer, Error 
     return STATUS_OK;
 }
 
+bool raw_compare(Difference *sum, const Request *request, const Element *a, const Element *b) {
+    for (size_t o = 0; o < model_output_count(request->model->model); o++) {
+        const PaddedOutput *x = &a->raw->outputs[o], *y = &b->raw->outputs[o];
+        size_t count = 1, width = 1;
+        if (x->rank != y->rank)
+            return false;
+        for (int d = 0; d < x->rank; d++) {
+            if (x->shape[d] != y->shape[d])
+                return false;
+            width = (size_t)x->shape[d];
+            count *= width;
+        }
+        for (size_t at = 0; at < count; at += width)
+            compare_vector(sum, x->data + at, y->data + at, width, false);
+    }
+    return true;
+}
+
 size_t raw_tokens(const RawRequest *raw) {
     return raw->batch * raw->sequence;
 }

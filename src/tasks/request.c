@@ -160,8 +160,9 @@ Status request_floats(Request *request, float **block, size_t count, Error *erro
     return *block ? STATUS_OK : error_out_of_memory(error, count * sizeof **block);
 }
 
-Status row_values(Request *request, Row *row, size_t count, Error *error) {
+Status row_values(Request *request, Row *row, size_t count, size_t width, Error *error) {
     row->count = count;
+    row->width = width;
     return request_floats(request, &row->values, count, error);
 }
 

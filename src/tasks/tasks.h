@@ -14,6 +14,7 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 // What every request of one model shares; immutable.
 typedef struct TaskModel {
@@ -54,6 +55,21 @@ void request_cancel(Request *request);
 void request_rewind(Request *request);
 Status request_finish(Request *request, AnswerForm form, JsonWriter *writer, Error *error);
 void request_free(Request *request);
+
+// What two runs of the same requests differ by; sums over all that was compared. Laid out as
+// gpux_difference, which says what each means.
+typedef struct Difference {
+    size_t size;
+    uint64_t vectors, values;
+    double max_abs, sum_abs;
+    uint64_t cosines;
+    double cosine_sum, cosine_min;
+    uint64_t labels, labels_equal;
+} Difference;
+// Adds the differences of one request. STATUS_INVALID when one has not run to its end, or they are
+// not runs of the same request.
+Status request_compare(Difference *sum, const Request *reference, const Request *other,
+                       Error *error);
 
 // True for a task name that this build can serve.
 bool task_is_known(const char *name);

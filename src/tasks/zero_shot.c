@@ -122,7 +122,7 @@ static Status zero_shot_prepare(Request *request, Element *element, Error *error
 
 static Status zero_shot_collect(Request *request, Row *row, const RowOutput *outputs,
                                 Error *error) {
-    TRY(row_values(request, row, outputs[0].width, error));
+    TRY(row_values(request, row, outputs[0].width, outputs[0].width, error));
     memcpy(row->values, outputs[0].data, outputs[0].width * sizeof(float));
     return STATUS_OK;
 }
@@ -215,6 +215,7 @@ static Status zero_shot_finish(Request *request, Element *element, AnswerForm fo
 const Task task_zero_shot = {
     .name = "zero-shot-classification",
     .parameters = zero_shot_parameters,
+    .decision = DECISION_EACH,
     .prepare = zero_shot_prepare,
     .collect = zero_shot_collect,
     .finish = zero_shot_finish,
