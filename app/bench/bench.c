@@ -57,8 +57,8 @@ double bench_throughput(const BenchResult *result) {
     return (double)result->batch * 1000.0 / result->time.mean;
 }
 
-static gpux_status prepare(gpux_request **out, const gpux_model *model, const BenchInput *input,
-                           gpux_error *error) {
+gpux_status bench_prepare(gpux_request **out, const gpux_model *model, const BenchInput *input,
+                          gpux_error *error) {
     if (input->json.len > 0)
         return gpux_prepare(out, model, input->json.ptr, input->json.len, error);
     return gpux_prepare_synthetic(out, model, input->batch, input->seq_len, input->seq_low, error);
@@ -90,7 +90,7 @@ static gpux_status run_once(RunTimes *times, const gpux_model *model, gpux_runne
     gpux_request *request = NULL;
     gpux_text answer = {0};
     uint64_t start = clock_now_ns();
-    gpux_status status = prepare(&request, model, input, error);
+    gpux_status status = bench_prepare(&request, model, input, error);
     if (status == GPUX_OK && form == GPUX_FORM_RAW)
         gpux_request_keep_outputs(request);
     uint64_t prepared = clock_now_ns();
@@ -128,7 +128,7 @@ static uint64_t cpu_time_ns(void) {
 static gpux_status describe_request(BenchResult *out, const gpux_model *model,
                                     const BenchInput *input, gpux_error *error) {
     gpux_request *request = NULL;
-    gpux_status status = prepare(&request, model, input, error);
+    gpux_status status = bench_prepare(&request, model, input, error);
     if (status != GPUX_OK)
         return status;
     out->rows = gpux_request_rows(request);

@@ -71,6 +71,10 @@ typedef struct BenchResult {
 gpux_status bench_run(BenchResult *out, const gpux_model *model, gpux_runner *runner,
                       const BenchInput *input, const BenchOptions *options, gpux_error *error);
 
+// The request of one run.
+gpux_status bench_prepare(gpux_request **out, const gpux_model *model, const BenchInput *input,
+                          gpux_error *error);
+
 // `batch` samples per second.
 double bench_throughput(const BenchResult *result);
 

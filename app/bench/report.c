@@ -209,61 +209,52 @@ void bench_report_json(JsonWriter *writer, const BenchReport *report) {
     write_setting(writer, report);
     write_model(writer, report);
     write_host(writer, report->host);
+    if (report->difference.reference != NULL)
+        difference_write(writer, &report->difference);
     if (report->profile != NULL)
         write_copy(writer, "profile", report->profile);
     json_end_object(writer);
 }
 
-typedef struct RowList {
-    BenchRow *rows;
-    size_t count;
-} RowList;
-
-static char *add_row(RowList *list, const char *metric) {
-    BenchRow *row = &list->rows[list->count++];
-    row->metric = metric;
-    row->value[0] = '\0';
-    return row->value;
+static void add_ms(BenchRows *list, const char *metric, double ms) {
+    bench_format_ms(rows_add(list, metric), ms);
 }
 
-static void add_ms(RowList *list, const char *metric, double ms) {
-    bench_format_ms(add_row(list, metric), ms);
-}
-
-static void add_text(RowList *list, const char *metric, const char *text) {
+static void add_text(BenchRows *list, const char *metric, const char *text) {
     if (text != NULL && text[0] != '\0')
-        snprintf(add_row(list, metric), sizeof list->rows[0].value, "%s", text);
+        snprintf(rows_add(list, metric), BENCH_VALUE_SIZE, "%s", text);
 }
 
-size_t bench_report_rows(BenchRow rows[BENCH_MAX_ROWS], const BenchReport *report) {
+void bench_report_rows(BenchRows *list, const BenchReport *report) {
     const BenchResult *result = &report->result;
-    RowList list = {.rows = rows};
-    add_ms(&list, "Mean Time", result->time.mean);
-    add_ms(&list, "Std Time", result->time.std);
-    add_ms(&list, "Min Time", result->time.min);
-    add_ms(&list, "Max Time", result->time.max);
-    add_ms(&list, "Median Time", result->time.median);
-    add_ms(&list, "P90 Time", result->time.p90);
-    add_ms(&list, "P95 Time", result->time.p95);
-    add_ms(&list, "P99 Time", result->time.p99);
-    bench_format_fps(add_row(&list, "Throughput"), bench_throughput(result));
+    *list = (BenchRows){0};
+    add_ms(list, "Mean Time", result->time.mean);
+    add_ms(list, "Std Time", result->time.std);
+    add_ms(list, "Min Time", result->time.min);
+    add_ms(list, "Max Time", result->time.max);
+    add_ms(list, "Median Time", result->time.median);
+    add_ms(list, "P90 Time", result->time.p90);
+    add_ms(list, "P95 Time", result->time.p95);
+    add_ms(list, "P99 Time", result->time.p99);
+    bench_format_fps(rows_add(list, "Throughput"), bench_throughput(result));
     if (result->tokens > 0)
-        snprintf(add_row(&list, "Tokens/s"), sizeof rows[0].value, "%.1f",
+        snprintf(rows_add(list, "Tokens/s"), BENCH_VALUE_SIZE, "%.1f",
                  (double)result->tokens * 1000.0 / result->time.mean);
-    add_ms(&list, "Load Time", report->load_ms);
-    add_ms(&list, "First Inference", result->first_ms);
-    snprintf(add_row(&list, "Peak Memory"), sizeof rows[0].value, "%.1f MB",
+    add_ms(list, "Load Time", report->load_ms);
+    add_ms(list, "First Inference", result->first_ms);
+    snprintf(rows_add(list, "Peak Memory"), BENCH_VALUE_SIZE, "%.1f MB",
              (double)report->peak_memory / BYTES_PER_MB);
-    snprintf(add_row(&list, "Batch Size"), sizeof rows[0].value, "%zu", result->batch);
+    snprintf(rows_add(list, "Batch Size"), BENCH_VALUE_SIZE, "%zu", result->batch);
     if (result->seq_len > 0)
-        snprintf(add_row(&list, "Sequence Length"), sizeof rows[0].value, "%zu", result->seq_len);
-    add_text(&list, "Precision", json_cstr_or(report->model, "precision", NULL));
-    add_text(&list, "Provider", json_cstr_or(report->model, "provider", NULL));
-    add_text(&list, "Device", device_name(report));
+        snprintf(rows_add(list, "Sequence Length"), BENCH_VALUE_SIZE, "%zu", result->seq_len);
+    add_text(list, "Precision", json_cstr_or(report->model, "precision", NULL));
+    add_text(list, "Provider", json_cstr_or(report->model, "provider", NULL));
+    add_text(list, "Device", device_name(report));
     // Beside the documented rows.
-    add_ms(&list, "Model Time", result->model_ms);
-    add_ms(&list, "Preprocess Time", result->preprocess_ms);
-    add_ms(&list, "Postprocess Time", result->postprocess_ms);
-    snprintf(add_row(&list, "Threads"), sizeof rows[0].value, "%d", result->threads);
-    return list.count;
+    add_ms(list, "Model Time", result->model_ms);
+    add_ms(list, "Preprocess Time", result->preprocess_ms);
+    add_ms(list, "Postprocess Time", result->postprocess_ms);
+    snprintf(rows_add(list, "Threads"), BENCH_VALUE_SIZE, "%d", result->threads);
+    if (report->difference.reference != NULL)
+        difference_add_rows(list, &report->difference);
 }

@@ -3,6 +3,7 @@
 #define GPUX_BENCH_REPORT_H
 
 #include "app/bench/bench.h"
+#include "app/bench/difference.h"
 #include "app/bench/host.h"
 #include "base/json.h"
 
@@ -18,21 +19,15 @@ typedef struct BenchReport {
     const JsonValue *info;    // model_info of gpux_inspect: where the model comes from; or NULL
     const JsonValue *profile; // gpux_runner_profile, or NULL
     const HostInfo *host;
+    DifferenceReport difference; // .reference is NULL when nothing was compared
 } BenchReport;
 
 // Writes one object with every key of the benchmark JSON, both documented spellings included. What
 // this platform has no counter for is null.
 void bench_report_json(JsonWriter *writer, const BenchReport *report);
 
-enum { BENCH_MAX_ROWS = 24 };
-
-typedef struct BenchRow {
-    const char *metric; // "Mean Time"
-    char value[64];     // "0.42 ms"
-} BenchRow;
-
-// The rows of table "Benchmark Results" in their documented order; returns how many.
-size_t bench_report_rows(BenchRow rows[BENCH_MAX_ROWS], const BenchReport *report);
+// The rows of table "Benchmark Results" in their documented order.
+void bench_report_rows(BenchRows *list, const BenchReport *report);
 
 // "0.42 ms"; four decimals below 0.01 ms.
 void bench_format_ms(char out[64], double ms);

@@ -204,8 +204,10 @@ static void the_rows_have_their_documented_order(void **state) {
         "Load Time", "First Inference", "Peak Memory", "Batch Size", "Sequence Length",
         "Precision", "Provider",        "Device"};
     Fixture *fixture = *state;
-    BenchRow rows[BENCH_MAX_ROWS];
-    size_t count = bench_report_rows(rows, &fixture->report);
+    BenchRows list;
+    bench_report_rows(&list, &fixture->report);
+    const BenchRow *rows = list.rows;
+    size_t count = list.count;
     assert_true(count >= sizeof ORDER / sizeof ORDER[0]);
     for (size_t i = 0; i < sizeof ORDER / sizeof ORDER[0]; i++)
         assert_string_equal(rows[i].metric, ORDER[i]);

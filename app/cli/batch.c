@@ -193,14 +193,14 @@ static void step_pass(Batch *batch, size_t first, size_t size) {
     for (size_t i = 0; i < size; i++)
         batch->requests[i] = batch->items[batch->order[first + i]].request;
     gpux_error error = {0};
-    gpux_status status = run_step_to_end(batch->job, batch->requests, size, &error);
+    gpux_status status = run_step_to_end(batch->job->runner, batch->requests, size, &error);
     if (status == GPUX_OK)
         return;
     for (size_t i = 0; i < size; i++) {
         BatchItem *item = &batch->items[batch->order[first + i]];
         if (size > 1) {
             error = (gpux_error){0};
-            status = run_step_to_end(batch->job, &item->request, 1, &error);
+            status = run_step_to_end(batch->job->runner, &item->request, 1, &error);
         }
         if (status != GPUX_OK)
             fail_item_by(item, status, &error);

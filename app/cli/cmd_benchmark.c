@@ -1,82 +1,10 @@
 // The benchmark side of `gpux run`: one measurement or a sweep of them, and what is printed.
-#include "app/cli/run.h"
-
-#include "app/bench/report.h"
-#include "base/memory.h"
+#include "app/cli/benchmark.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { SWEEP_MAX = 64, DEFAULT_SEQ_LEN = 128, JSON_MAX = 64 << 20, PROFILE_ROWS_MAX = 100000 };
-
-// One measurement's setting; a sweep changes one of them per row.
-typedef struct Setting {
-    int64_t batch;   // 0 = not given
-    int64_t seq_len; // of a synthetic request
-    int64_t seq_low; // of one with mixed lengths, else 0
-    int64_t threads; // 0 = automatic
-} Setting;
-
-typedef struct Sweep {
-    const char *key; // "batch"; NULL = no sweep
-    const char *header;
-    int64_t values[SWEEP_MAX];
-    size_t count;
-} Sweep;
-
-typedef struct SweepKey {
-    const char *key;
-    const char *header;
-    int64_t max;
-} SweepKey;
-
-static const SweepKey SWEEP_KEYS[] = {
-    {"batch", "Batch Size", 65536},
-    {"threads", "Threads", 4096},
-    {"seq-len", "Sequence Length", 1048576},
-};
-
-static const SweepKey *find_sweep_key(StrView name) {
-    for (size_t i = 0; i < sizeof SWEEP_KEYS / sizeof SWEEP_KEYS[0]; i++)
-        if (sv_equal_cstr(name, SWEEP_KEYS[i].key))
-            return &SWEEP_KEYS[i];
-    return NULL;
-}
-
-// "batch=1,4,16". False when it is anything else.
-static bool parse_sweep(Sweep *out, const char *text) {
-    const char *equals = strchr(text, '=');
-    *out = (Sweep){0};
-    if (equals == NULL)
-        return false;
-    const SweepKey *key = find_sweep_key(sv_n(text, (size_t)(equals - text)));
-    if (key == NULL)
-        return false;
-    out->key = key->key;
-    out->header = key->header;
-    for (const char *at = equals + 1;; at++) {
-        size_t len = strcspn(at, ",");
-        int64_t value;
-        if (out->count == SWEEP_MAX || !sv_to_i64(&value, sv_trim(sv_n(at, len))) || value < 1 ||
-            value > key->max)
-            return false;
-        out->values[out->count++] = value;
-        at += len;
-        if (*at == '\0')
-            return true;
-    }
-}
-
-int run_check_sweep(const Cli *cli) {
-    Sweep sweep;
-    const char *text = args_text(&cli->args, "sweep");
-    if (text != NULL && !parse_sweep(&sweep, text))
-        return cli_usage(cli,
-                         "Invalid value for '--sweep': '%s' is not batch=N,N,... or "
-                         "threads=N,N,... or seq-len=N,N,...",
-                         text);
-    return EXIT_OK;
-}
+enum { DEFAULT_SEQ_LEN = 128, PROFILE_ROWS_MAX = 100000 };
 
 static void warn_warmup(void *ctx, const char *message) {
     cli_say(ctx, "Warning", "Warm-up run failed: %s", message);
@@ -105,7 +33,8 @@ static int make_input(BenchInput *out, Buf *copies, const RunJob *job, const Set
     return EXIT_OK;
 }
 
-static int measure(BenchReport *out, RunJob *job, const Setting *setting) {
+int benchmark_measure(BenchReport *out, const Benchmark *benchmark, const Setting *setting) {
+    RunJob *job = benchmark->job;
     const Args *args = &job->cli->args;
     Buf copies = BUF_INIT((size_t)1 << 30);
     BenchInput input;
@@ -122,6 +51,8 @@ static int measure(BenchReport *out, RunJob *job, const Setting *setting) {
     if (code == EXIT_OK &&
         bench_run(&out->result, job->model, job->runner, &input, &options, &error) != GPUX_OK)
         code = cli_fail(job->cli, "Run failed", "%s", error.message);
+    if (code == EXIT_OK && benchmark->reference->precision != NULL)
+        code = reference_compare(&out->difference, benchmark->reference, job, &input);
     buf_free(&copies);
     out->load_ms = job->load_ms;
     out->total_s = (job->load_ms + out->result.warmup_ms) / 1e3 + out->result.timed_s;
@@ -207,16 +138,16 @@ int run_show_profile(const RunJob *job) {
 
 static int print_single(const RunJob *job, const BenchReport *report) {
     static const char *const HEADERS[] = {"Metric", "Value"};
-    BenchRow rows[BENCH_MAX_ROWS];
-    size_t count = bench_report_rows(rows, report);
+    BenchRows list;
+    bench_report_rows(&list, report);
     Table table = table_new("Benchmark Results", HEADERS, 2);
-    for (size_t i = 0; i < count; i++)
-        table_add_pair(&table, rows[i].metric, rows[i].value);
+    for (size_t i = 0; i < list.count; i++)
+        table_add_pair(&table, list.rows[i].metric, list.rows[i].value);
     return cli_print_table(job->cli, &table, false);
 }
 
 // Prints the table unless only JSON is wanted, and writes the JSON where it is wanted.
-static int deliver(const RunJob *job, const Buf *json) {
+int benchmark_deliver(const RunJob *job, const Buf *json) {
     const Args *args = &job->cli->args;
     if (buf_status(json, NULL) != STATUS_OK)
         return cli_fail(job->cli, "Run failed", "out of memory");
@@ -225,120 +156,34 @@ static int deliver(const RunJob *job, const Buf *json) {
     return run_deliver(job, sv_n(json->ptr, json->len), "Benchmark results saved to");
 }
 
-static int benchmark_single(RunJob *job, BenchReport *report, const Setting *setting) {
+static int benchmark_single(const Benchmark *benchmark) {
+    const RunJob *job = benchmark->job;
     const Args *args = &job->cli->args;
+    BenchReport report = benchmark->shared;
+    JsonDoc *model = NULL;
     Profile profile = {0};
-    int code = measure(report, job, setting);
+    Buf json = BUF_INIT(BENCHMARK_JSON_MAX);
+    JsonWriter writer = json_writer(&json, 2);
+    int code = benchmark_describe(&model, job);
+    report.model = json_root(model);
+    if (code == EXIT_OK)
+        code = benchmark_measure(&report, benchmark, &benchmark->setting);
     if (code == EXIT_OK && args_flag(args, "profile"))
         code = read_profile(&profile, job);
-    report->profile = json_root(profile.doc);
-    Buf json = BUF_INIT(JSON_MAX);
-    JsonWriter writer = json_writer(&json, 2);
+    report.profile = json_root(profile.doc);
     if (code == EXIT_OK) {
-        bench_report_json(&writer, report);
+        bench_report_json(&writer, &report);
         buf_append_byte(&json, '\n');
     }
     if (code == EXIT_OK && !args_flag(args, "json"))
-        code = print_single(job, report);
+        code = print_single(job, &report);
     if (code == EXIT_OK)
-        code = deliver(job, &json);
-    if (code == EXIT_OK && report->profile != NULL && !args_flag(args, "json"))
-        code = print_profile(job->cli, report->profile);
+        code = benchmark_deliver(job, &json);
+    if (code == EXIT_OK && report.profile != NULL && !args_flag(args, "json"))
+        code = print_profile(job->cli, report.profile);
     buf_free(&json);
     free_profile(&profile);
-    return code;
-}
-
-static int print_sweep(const RunJob *job, const Sweep *sweep, const BenchReport *reports,
-                       size_t best) {
-    const char *headers[] = {sweep->header, "Mean Time", "P50 Time", "P99 Time",
-                             "Throughput",  "Tokens/s",  "Best"};
-    Table table = table_new("Benchmark Sweep", headers, 7);
-    for (size_t i = 0; i < 6; i++)
-        table.is_right[i] = true;
-    for (size_t i = 0; i < sweep->count; i++) {
-        const BenchResult *result = &reports[i].result;
-        char text[6][64];
-        snprintf(text[0], sizeof text[0], "%lld", (long long)sweep->values[i]);
-        bench_format_ms(text[1], result->time.mean);
-        bench_format_ms(text[2], result->time.median);
-        bench_format_ms(text[3], result->time.p99);
-        bench_format_fps(text[4], bench_throughput(result));
-        snprintf(text[5], sizeof text[5], "%.1f",
-                 (double)result->tokens * 1000.0 / result->time.mean);
-        const char *cells[] = {text[0],
-                               text[1],
-                               text[2],
-                               text[3],
-                               text[4],
-                               result->tokens > 0 ? text[5] : "-",
-                               i == best ? "best" : "-"};
-        table_add_row(&table, cells);
-    }
-    return cli_print_table(job->cli, &table, false);
-}
-
-static int measure_all(RunJob *job, const Sweep *sweep, BenchReport *reports, Setting setting,
-                       size_t *best) {
-    const BenchReport shared = reports[0];
-    *best = 0;
-    for (size_t i = 0; i < sweep->count; i++) {
-        int code = EXIT_OK;
-        if (strcmp(sweep->key, "batch") == 0) {
-            setting.batch = sweep->values[i];
-        } else if (strcmp(sweep->key, "seq-len") == 0) {
-            setting.seq_len = sweep->values[i];
-            setting.seq_low = 0;
-        } else {
-            setting.threads = sweep->values[i];
-            code = run_new_runner(job, (int)setting.threads);
-        }
-        reports[i] = shared;
-        if (code == EXIT_OK)
-            code = measure(&reports[i], job, &setting);
-        if (code != EXIT_OK)
-            return code;
-        if (bench_throughput(&reports[i].result) > bench_throughput(&reports[*best].result))
-            *best = i;
-    }
-    return EXIT_OK;
-}
-
-static void write_sweep(Buf *out, const Sweep *sweep, const BenchReport *reports, size_t best) {
-    JsonWriter writer = json_writer(out, 2);
-    json_begin_object(&writer);
-    json_key(&writer, "sweep");
-    json_write_cstr(&writer, sweep->key);
-    json_key(&writer, "runs");
-    json_begin_array(&writer);
-    for (size_t i = 0; i < sweep->count; i++)
-        bench_report_json(&writer, &reports[i]);
-    json_end_array(&writer);
-    json_key(&writer, "best");
-    json_write_u64(&writer, best);
-    json_end_object(&writer);
-    buf_append_byte(out, '\n');
-}
-
-static int benchmark_sweep(RunJob *job, const Sweep *sweep, const BenchReport *shared,
-                           const Setting *setting) {
-    size_t best;
-    BenchReport *reports = mem_alloc_zero(sweep->count, sizeof *reports);
-    if (reports == NULL)
-        return cli_fail(job->cli, "Run failed", "out of memory");
-    reports[0] = *shared;
-    int code = measure_all(job, sweep, reports, *setting, &best);
-    Buf json = BUF_INIT(JSON_MAX);
-    if (code == EXIT_OK)
-        write_sweep(&json, sweep, reports, best);
-    if (code == EXIT_OK && !args_flag(&job->cli->args, "json"))
-        code = print_sweep(job, sweep, reports, best);
-    if (code == EXIT_OK)
-        code = deliver(job, &json);
-    if (code == EXIT_OK && args_flag(&job->cli->args, "profile"))
-        code = run_show_profile(job);
-    buf_free(&json);
-    mem_free(reports);
+    json_free(model);
     return code;
 }
 
@@ -354,14 +199,14 @@ static int64_t choose_seq_len(const Args *args, const JsonValue *model) {
 static int check_seq_len(const RunJob *job, const Sweep *sweep) {
     const Args *args = &job->cli->args;
     if (job->input.is_empty) {
-        bool sweeps_batch = sweep->key != NULL && strcmp(sweep->key, "batch") == 0;
+        bool sweeps_batch = sweep->key != NULL && sweep->kind == SWEEP_BATCH;
         if (args_low(args, "seq-len") > 0 && args_number(args, "batch") < 2 && !sweeps_batch)
             cli_say(job->cli, "Warning",
                     "a batch of 1 has no mixed lengths: %lld tokens are used; see --batch",
                     (long long)args_number(args, "seq-len"));
         return EXIT_OK;
     }
-    if (sweep->key != NULL && strcmp(sweep->key, "seq-len") == 0)
+    if (sweep->key != NULL && sweep->kind == SWEEP_SEQ_LEN)
         return cli_usage(job->cli, "--sweep seq-len=... measures synthetic requests: leave the "
                                    "input out");
     if (args_is_set(args, "seq-len"))
@@ -382,38 +227,42 @@ static const JsonValue *read_info(JsonDoc **doc, const RunJob *job) {
     return is_file ? json_root(*doc) : json_get(json_root(*doc), "model_info");
 }
 
-int run_benchmark(RunJob *job) {
-    const Args *args = &job->cli->args;
-    Sweep sweep = {0};
-    if (args_text(args, "sweep") != NULL)
-        parse_sweep(&sweep, args_text(args, "sweep"));
-    int code = check_seq_len(job, &sweep);
-    if (code != EXIT_OK)
-        return code;
+int benchmark_describe(JsonDoc **out, const RunJob *job) {
     gpux_text text = {0};
     gpux_error error = {0};
     if (gpux_model_describe(&text, job->model, &error) != GPUX_OK)
-        return cli_fail(job->cli, "Run failed", "%s", error.message);
-    JsonDoc *doc = NULL;
-    code = cli_parse_json(job->cli, &doc, &text);
+        return run_failed(job, &error);
+    int code = cli_parse_json(job->cli, out, &text);
+    gpux_text_free(&text);
+    return code;
+}
+
+int run_benchmark(RunJob *job, const Reference *reference) {
+    const Args *args = &job->cli->args;
+    Sweep sweep;
+    JsonDoc *model = NULL;
+    JsonDoc *info = NULL;
     HostInfo host;
     host_info(&host);
-    JsonDoc *info = NULL;
-    BenchReport report = {.model = json_root(doc), .info = read_info(&info, job), .host = &host};
-    Setting setting = {
-        .batch = args_number(args, "batch"),
-        .seq_len = choose_seq_len(args, json_root(doc)),
-        .seq_low = args_low(args, "seq-len"),
-        .threads = job->threads,
-    };
+    int code = sweep_read(&sweep, job->cli);
+    if (code == EXIT_OK)
+        code = check_seq_len(job, &sweep);
+    if (code == EXIT_OK)
+        code = benchmark_describe(&model, job);
     if (code == EXIT_OK) {
+        Benchmark benchmark = {
+            .job = job,
+            .reference = reference,
+            .setting = {.batch = args_number(args, "batch"),
+                        .seq_len = choose_seq_len(args, json_root(model)),
+                        .seq_low = args_low(args, "seq-len")},
+            .shared = {.info = read_info(&info, job), .host = &host},
+        };
         cli_note(job->cli, "Running benchmark with %lld runs (warmup: %lld)...",
                  (long long)args_number(args, "runs"), (long long)args_number(args, "warmup"));
-        code = sweep.key != NULL ? benchmark_sweep(job, &sweep, &report, &setting)
-                                 : benchmark_single(job, &report, &setting);
+        code = sweep.key != NULL ? sweep_run(&benchmark, &sweep) : benchmark_single(&benchmark);
     }
     json_free(info);
-    json_free(doc);
-    gpux_text_free(&text);
+    json_free(model);
     return code;
 }

@@ -180,7 +180,20 @@ static const Option RUN_OPTIONS[] = {
      .name = "sweep",
      .kind = OPTION_TEXT,
      .value_name = "KEY=LIST",
-     .help = "One row per value, the best is marked: batch=1,4,16 or threads=1,2 or seq-len=8,128"},
+     .help = "One row per value, the best is marked: batch=1,4,16 or threads=1,2 or seq-len=8,128 "
+             "or precision=fp32,bf16 or provider=NAME,..."},
+    {.group = "Comparison",
+     .name = "reference",
+     .kind = OPTION_CHOICE,
+     .value_name = "TYPE",
+     .choices = (const char *const[]){"fp32", "bf16", "int8", NULL},
+     .help = "Run the requests in this precision too and report how far the outputs differ"},
+    {.group = "Comparison",
+     .name = "dataset",
+     .kind = OPTION_TEXT,
+     .value_name = "FILE",
+     .help = "Compare over the requests of this file, one a line; with \"label\" in them also the "
+             "loss of accuracy"},
     OPTION_VERBOSE("General"),
     OPTION_HELP("General"),
 };

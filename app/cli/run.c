@@ -114,26 +114,44 @@ gpux_status run_inspect(gpux_text *out, bool *is_file, const RunJob *job, gpux_e
                     : gpux_inspect(out, job->cli->env, path, &options, error);
 }
 
-int run_open_model(RunJob *job) {
+static int open_model(gpux_model **out, const RunJob *job, const char *precision) {
     gpux_model_options options = GPUX_MODEL_OPTIONS_INIT;
     options.location = location(job);
     options.provider = job->provider;
-    options.precision = job->precision;
+    options.precision = precision;
     options.threads = job->threads;
-    const char *name = model_path(job);
     gpux_error error = {0};
+    gpux_status status = gpux_model_open(out, job->cli->env, model_path(job), &options, &error);
+    return status == GPUX_OK ? EXIT_OK : open_failed(job, status, &error);
+}
+
+int run_open_model(RunJob *job) {
     uint64_t start = clock_now_ns();
-    gpux_status status = gpux_model_open(&job->model, job->cli->env, name, &options, &error);
-    if (status != GPUX_OK)
-        return open_failed(job, status, &error);
-    int code = run_new_runner(job, job->threads);
+    gpux_runner_free(job->runner);
+    gpux_model_close(job->model);
+    job->runner = NULL;
+    job->model = NULL;
+    int code = open_model(&job->model, job, job->precision);
+    if (code == EXIT_OK)
+        code = run_new_runner(job, job->threads);
     job->load_ms = (double)(clock_now_ns() - start) / 1e6;
     if (code == EXIT_OK && job->cli->is_verbose)
         code = say_choice(job);
     return code;
 }
 
-gpux_status run_step_to_end(const RunJob *job, gpux_request *const *requests, size_t count,
+int run_open_other(gpux_model **model, gpux_runner **runner, const RunJob *job,
+                   const char *precision) {
+    gpux_runner_options options = GPUX_RUNNER_OPTIONS_INIT;
+    options.threads = job->threads;
+    gpux_error error = {0};
+    int code = open_model(model, job, precision);
+    if (code == EXIT_OK && gpux_runner_new(runner, *model, &options, &error) != GPUX_OK)
+        code = run_failed(job, &error);
+    return code;
+}
+
+gpux_status run_step_to_end(gpux_runner *runner, gpux_request *const *requests, size_t count,
                             gpux_error *error) {
     for (;;) {
         bool has_more = false;
@@ -141,7 +159,7 @@ gpux_status run_step_to_end(const RunJob *job, gpux_request *const *requests, si
             has_more = has_more || gpux_request_get_state(requests[i]) == GPUX_REQUEST_READY;
         if (!has_more)
             return GPUX_OK;
-        gpux_status status = gpux_step(job->runner, requests, count, error);
+        gpux_status status = gpux_step(runner, requests, count, error);
         if (status != GPUX_OK)
             return status;
     }

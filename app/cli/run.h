@@ -27,7 +27,11 @@ typedef struct RunJob {
 // variables. EXIT_OK, or the exit code after printing what is wrong; so do the next ones.
 int run_read_model_options(RunJob *job);
 int run_find_model(RunJob *job);
+// Opens the model, anew if it is open, and makes its runner.
 int run_open_model(RunJob *job);
+// Opens the same model once more, beside the job's own, in another precision.
+int run_open_other(gpux_model **model, gpux_runner **runner, const RunJob *job,
+                   const char *precision);
 // Frees the model and its runner, not the input.
 void run_close(RunJob *job);
 // gpux_inspect of the model's folder, or gpux_inspect_file of its file.
@@ -36,7 +40,7 @@ gpux_status run_inspect(gpux_text *out, bool *is_file, const RunJob *job, gpux_e
 int run_failed(const RunJob *job, const gpux_error *error);
 
 // Steps the requests together until none is ready to go on.
-gpux_status run_step_to_end(const RunJob *job, gpux_request *const *requests, size_t count,
+gpux_status run_step_to_end(gpux_runner *runner, gpux_request *const *requests, size_t count,
                             gpux_error *error);
 
 // Makes job->runner anew with `threads`; frees the one before.
@@ -46,10 +50,5 @@ int run_new_runner(RunJob *job, int threads);
 int run_deliver(const RunJob *job, StrView text, const char *what);
 // Shows the steps of the runner so far on stderr.
 int run_show_profile(const RunJob *job);
-
-// The benchmark of an opened model.
-int run_benchmark(RunJob *job);
-// Checks --sweep before anything is loaded. EXIT_OK or EXIT_USAGE.
-int run_check_sweep(const Cli *cli);
 
 #endif

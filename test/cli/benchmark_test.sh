@@ -77,6 +77,55 @@ gpux run ./model --sweep threads=1,2 --runs 5 --warmup 1 --seq-len 8 --json; cod
 gpux run ./model --sweep seq-len=4,8 --runs 5 --warmup 1 --json; code 0; out_matches '"sequence_length": ?4'
 gpux run ./model good --sweep seq-len=4,8 --runs 5; code 2; end
 
+begin 'a sweep over precisions opens the model in each'
+gpux run ./model --sweep precision=fp32,bf16,int8 --runs 5 --warmup 1 --seq-len 8 --json; code 0
+for precision in fp32 bf16 int8; do out_matches "\"precision\": ?\"$precision\""; done
+gpux run ./model --sweep provider=auto,cpu --runs 5 --warmup 1 --seq-len 8; code 0; out_matches '^cpu '
+gpux run ./model --sweep provider=auto,nonsense --runs 5 --seq-len 8; code 1; err_has "Unknown provider 'nonsense'"
+for wrong in precision=fp64 precision= precision=fp32, speed=1 batch=0 batch; do
+    gpux run ./model --sweep $wrong; code 2; err_has "Invalid value for '--sweep'"
+done; end
+
+begin '--reference says how far the outputs differ'
+# shellcheck disable=SC2086
+gpux run ./model 'a good film' $quick --precision int8 --reference fp32 --json; code 0
+for key in max_abs_diff mean_abs_diff cosine_mean cosine_min label_agreement; do out_matches "\"$key\": ?[0-9]"; done
+out_matches '"reference": ?"fp32"'; out_matches '"accuracy_loss_percent": ?null'; out_lacks '"max_abs_diff": 0.0,'
+# shellcheck disable=SC2086
+gpux run ./model $quick --seq-len 8 --reference fp32; code 0
+for row in 'Max Abs Diff +0$' 'Cosine Mean +1.000000' 'Label Agreement +100.00 %'; do out_matches "$row"; done
+gpux run ./model --sweep precision=fp32,bf16 --runs 5 --seq-len 8 --reference fp32; code 0; out_has 'Label Agreement'; out_matches '^fp32 .* 1\.000000 +100\.00 %'; end
+
+begin 'a run with --reference answers as ever and adds the difference'
+gpux run ./model 'a good film'; cp "$temp/out" answer
+gpux run ./model 'a good film' --reference bf16; code 0; out_is "$(cat answer)"; err_has 'Max Abs Diff'
+gpux run ./model 'a good film' --reference bf16 --json; code 0; out_has '"result"'; out_has '"difference"'; out_has '"max_abs_diff"'
+printf '{"inputs": "good"}\n{"inputs": "bad film"}\n' >two.jsonl
+gpux run ./model -f two.jsonl --reference bf16 --json; code 0; out_has '"compared_requests": 2'
+"$binary" run ./model -f two.jsonl >lines; [ "$(grep -c '^    {' "$temp/out")" -eq 2 ] || problem 'not an answer per line'
+gpux run ./model 'a good film' --format raw --reference bf16; code 0; err_has 'Cosine Mean'; end
+
+begin 'a dataset with labels gives the loss of accuracy'
+printf '{"inputs": "a good film", "label": "green"}\n\n{"inputs": "bad", "label": 1}\n{"inputs": "film"}\n{"inputs": "good", "label": "red"}\n' >labels.jsonl
+gpux run ./model --dataset labels.jsonl --reference fp32 --precision bf16; code 0; out_matches 'Compared +4 requests'; out_matches 'Accuracy Loss +-?[0-9.]+ %'
+gpux run ./model --dataset labels.jsonl --reference fp32 --precision fp32 -o loss.json; code 0; out_has 'Results saved to: loss.json'
+file_has loss.json '"labelled_requests": 3'; file_has loss.json '"accuracy_loss_percent": 0.0'; file_has loss.json '"max_abs_diff": 0.0'
+# shellcheck disable=SC2086
+gpux run ./model $quick --seq-len 8 --dataset labels.jsonl --reference fp32 --json; code 0; out_has '"compared_requests": 4'; end
+
+begin 'what is wrong with a reference or a dataset is said'
+gpux run ./model good --reference fp64; code 2; err_has "Invalid value for '--reference': 'fp64'"
+gpux run ./model --dataset labels.jsonl; code 2; err_has '--dataset needs --reference'
+gpux run ./model --dataset nowhere.jsonl --reference fp32; code 1; err_has 'Error loading dataset: '
+: >empty.jsonl
+gpux run ./model --dataset empty.jsonl --reference fp32; code 1; err_has "there is no request in 'empty.jsonl'"
+printf '{"inputs": "good"}\n{"inputs": 5}\n' >bad.jsonl
+gpux run ./model --dataset bad.jsonl --reference fp32; code 1; err_has 'Run failed: line 2: '
+printf '{"inputs": "good", "label": 9}\n' >bad.jsonl
+gpux run ./model --dataset bad.jsonl --reference fp32; code 1; err_has "line 1: 'label' is neither"
+printf '{"inputs": "good"\n' >bad.jsonl
+gpux run ./model --dataset bad.jsonl --reference fp32; code 1; err_has 'Error parsing input JSON: '; end
+
 begin 'a request that is wrong fails before the first run'
 # shellcheck disable=SC2086
 gpux run ./model -i '{"parameters": {}}' $quick; code 1; out_is_empty; err_has "Run failed: Missing required input: 'inputs'"; end
