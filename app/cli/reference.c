@@ -204,17 +204,7 @@ static int read_line(Buf *out, Group *group, StrView line, size_t number) {
                         "line %zu: 'label' is neither a name nor the index of a label", number);
     } else {
         JsonWriter writer = json_writer(out, 0);
-        size_t iterator = 0;
-        StrView key;
-        const JsonValue *value;
-        json_begin_object(&writer);
-        while (json_next(json_root(doc), &iterator, &key, &value)) {
-            if (sv_equal_cstr(key, "label"))
-                continue;
-            json_key_sv(&writer, key);
-            json_write_value(&writer, value);
-        }
-        json_end_object(&writer);
+        json_write_without(&writer, json_root(doc), "label");
     }
     json_free(doc);
     if (code == EXIT_OK && buf_status(out, NULL) != STATUS_OK)

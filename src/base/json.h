@@ -131,5 +131,7 @@ void json_write_fixed(JsonWriter *writer, double number, int decimals); // size_
 void json_write_bool(JsonWriter *writer, bool is_true);
 void json_write_null(JsonWriter *writer);
 void json_write_value(JsonWriter *writer, const JsonValue *value); // a parsed subtree
+// A parsed object without the member of this name (NULL: whole).
+void json_write_without(JsonWriter *writer, const JsonValue *object, const char *key);
 
 #endif

@@ -10,7 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-enum { MAX_LEVELS = 64, MAX_DIGITS = 17, NUMBER_SIZE = 64 };
+enum { MAX_LEVELS = 64, MAX_DIGITS = 17, NUMBER_SIZE = 64, FLAT_WORDS = 8 };
 
 // ---- Shortest digits ----
 
@@ -421,14 +421,28 @@ void json_write_null(JsonWriter *writer) {
     put_word(writer, SV("null"));
 }
 
-static void write_members(JsonWriter *writer, const JsonValue *object) {
+// Numbers, and a few words, stand on one line.
+static bool is_flat(const JsonValue *array) {
+    bool are_numbers = true;
+    for (size_t i = 0; i < json_len(array); i++) {
+        JsonKind kind = json_kind(json_at(array, i));
+        if (kind == JSON_ARRAY || kind == JSON_OBJECT)
+            return false;
+        are_numbers = are_numbers && (kind == JSON_INT || kind == JSON_REAL);
+    }
+    return are_numbers || json_len(array) <= FLAT_WORDS;
+}
+
+void json_write_without(JsonWriter *writer, const JsonValue *object, const char *key) {
     size_t iterator = 0;
-    StrView key;
-    const JsonValue *member;
+    StrView name;
+    const JsonValue *value;
     json_begin_object(writer);
-    while (json_next(object, &iterator, &key, &member)) {
-        json_key_sv(writer, key);
-        json_write_value(writer, member);
+    while (json_next(object, &iterator, &name, &value)) {
+        if (key && sv_equal_cstr(name, key))
+            continue;
+        json_key_sv(writer, name);
+        json_write_value(writer, value);
     }
     json_end_object(writer);
 }
@@ -441,10 +455,13 @@ void json_write_value(JsonWriter *writer, const JsonValue *value) {
     bool is_true = false;
     switch (json_kind(value)) {
     case JSON_OBJECT:
-        write_members(writer, value);
+        json_write_without(writer, value, NULL);
         break;
     case JSON_ARRAY:
-        json_begin_array(writer);
+        if (is_flat(value))
+            json_begin_flat_array(writer);
+        else
+            json_begin_array(writer);
         for (size_t i = 0; i < json_len(value); i++)
             json_write_value(writer, json_at(value, i));
         json_end_array(writer);

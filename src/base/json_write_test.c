@@ -254,6 +254,26 @@ static void a_parsed_tree_is_written_as_it_was(void **state) {
     json_free(doc);
 }
 
+static void numbers_and_a_few_words_of_a_tree_stand_on_one_line(void **state) {
+    (void)state;
+    JsonDoc *doc;
+    Buf out = BUF_INIT(1000);
+    JsonWriter writer = json_writer(&out, 2);
+    assert_int_equal(
+        json_parse(&doc,
+                   SV("{\"a\": [1, 2.5], \"gone\": 1, \"b\": [\"x\", 3], \"c\": [[1]], "
+                      "\"d\": [\"1\",\"2\",\"3\",\"4\",\"5\",\"6\",\"7\",\"8\",\"9\"]}"),
+                   0, NULL),
+        STATUS_OK);
+    json_write_without(&writer, json_root(doc), "gone");
+    assert_string_equal(out.ptr,
+                        "{\n  \"a\": [1, 2.5],\n  \"b\": [\"x\", 3],\n  \"c\": [\n    [1]\n  ],\n"
+                        "  \"d\": [\n    \"1\",\n    \"2\",\n    \"3\",\n    \"4\",\n    \"5\",\n"
+                        "    \"6\",\n    \"7\",\n    \"8\",\n    \"9\"\n  ]\n}");
+    json_free(doc);
+    buf_free(&out);
+}
+
 static void too_many_levels_are_a_limit(void **state) {
     (void)state;
     Buf out = BUF_INIT(100000);
@@ -310,6 +330,7 @@ int main(void) {
         cmocka_unit_test(a_million_random_floats_read_back_and_are_short),
         cmocka_unit_test(fixed_decimals_are_kept),
         cmocka_unit_test(a_parsed_tree_is_written_as_it_was),
+        cmocka_unit_test(numbers_and_a_few_words_of_a_tree_stand_on_one_line),
         cmocka_unit_test(too_many_levels_are_a_limit),
         cmocka_unit_test(every_allocation_may_fail),
         cmocka_unit_test(floats_are_written_quickly),
