@@ -61,6 +61,14 @@ Status location_hints(char **out, const Location *location, const char *model_fi
 // In the arena; NULL when out of memory.
 const char *model_stem(Arena *arena, const char *path);
 
+// ---- resolve.c ----
+// "./x.yml" and "/x.yml" are taken as they are, not looked for in a folder.
+bool config_is_path(const char *config);
+
+// ---- built.c ----
+// *out is NULL when there is no such file.
+Status built_read(JsonDoc **out, const char *folder, const char *name, Error *error);
+
 // ---- staging.c ----
 
 typedef struct StagedFile {

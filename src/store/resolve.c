@@ -125,12 +125,15 @@ static Status take(Finder *f, const char *folder, const char *config, const char
     return STATUS_OK;
 }
 
+bool config_is_path(const char *config) {
+    return config[0] == '/' || sv_starts_with(sv(config), SV("./")) ||
+           sv_starts_with(sv(config), SV("../"));
+}
+
 // The configuration of `folder`, when it is there. "./x.yml" and "/x.yml" are taken as they are.
 static Status take_project(Finder *f, const char *folder) {
     const char *config = f->options->config;
-    bool is_as_it_is = config[0] == '/' || sv_starts_with(sv(config), SV("./")) ||
-                       sv_starts_with(sv(config), SV("../"));
-    char *path = is_as_it_is ? mem_strdup(config) : path_join(folder, config);
+    char *path = config_is_path(config) ? mem_strdup(config) : path_join(folder, config);
     if (!path)
         return error_out_of_memory(f->error, strlen(folder) + strlen(config));
     Status status = file_is_regular(path) ? take(f, folder, path, NULL) : STATUS_OK;
@@ -225,7 +228,8 @@ static Status find_folder_here(Finder *f) {
 }
 
 static Status find_any_here(Finder *f) {
-    if (strchr(f->name, '/') || strchr(f->name, ':') || !file_is_regular(f->options->config))
+    if (f->options->no_last_resort || strchr(f->name, '/') || strchr(f->name, ':') ||
+        !file_is_regular(f->options->config))
         return STATUS_OK;
     char *name = name_here(f);
     log_message(f->options->log, LOG_WARNING,

@@ -23,6 +23,7 @@ typedef struct ResolveOptions {
     const char *home;      // for "~"; may be NULL
     const char *config;    // "gpux.yml"
     const char *revision;  // or NULL
+    bool no_last_resort;   // never the project here under another name
     const Log *log;
 } ResolveOptions;
 
@@ -104,5 +105,79 @@ void model_info_free(ModelInfo *info);
 Status store_inspect(Buf *out, const Location *location, Error *error);
 // A bare ModelInfo object for a model file.
 Status store_inspect_file(Buf *out, const char *path, Error *error);
+
+// ---- check.c: what `build` says of a project ----
+
+typedef struct Warnings {
+    Arena arena;
+    const char **items;
+    size_t count;
+} Warnings;
+void warnings_free(Warnings *warnings);
+
+// The project that PATH means: a folder, its configuration file, or else a name as for
+// store_resolve. STATUS_NOT_FOUND "Configuration file not found: <path>".
+Status store_locate_project(Location *out, const char *path, const ResolveOptions *options,
+                            Error *error);
+// Reads the configuration and adds a warning for each unknown or duplicate key. Errors as
+// project_open.
+Status store_check_config(Warnings *out, const Location *location, Error *error);
+// Adds a warning for each input, output and list of labels that contradicts the model's graph.
+Status store_check_model(Warnings *out, const Location *location, Error *error);
+
+// ---- built.c: the folder .gpux, in which `build` leaves its results ----
+
+#define BUILT_FOLDER ".gpux"
+// Writes <folder>/.gpux/<name> at once or not at all.
+Status built_write(const char *folder, const char *name, const Buf *text, Error *error);
+// JSON array of the files in it, as absolute paths.
+Status built_write_list(JsonWriter *writer, const char *folder, Error *error);
+// The provider that a user gave to the last build: a heap string, or NULL.
+char *built_provider(const char *folder);
+
+// ---- tuning.c: what `build` measured ----
+
+// One precision against fp32, whose own row has speedup 1 and no difference.
+typedef struct Measurement {
+    const char *precision;
+    double ms; // lower quartile of runs of the goal's request
+    double speedup;
+    double max_abs, mean_abs, cosine_mean, cosine_min, agreement;
+    double cosine_limit, agreement_limit; // 0 = none
+    bool has_cosine, has_labels, is_within;
+} Measurement;
+
+enum { TUNING_MAX_ROWS = 4, TUNING_MAX_TRIALS = 16 };
+
+typedef struct Tuning {
+    const char *goal; // "latency", "throughput"
+    const char *provider;
+    const char *precision; // what auto is from now on
+    int threads;           // 0 = not tuned
+    bool is_dataset;       // else the built-in samples
+    size_t requests, tokens;
+    Measurement rows[TUNING_MAX_ROWS];
+    size_t row_count;
+    struct {
+        int threads;
+        double ms;
+    } trials[TUNING_MAX_TRIALS];
+    size_t trial_count;
+} Tuning;
+
+// Writes the record, with the CPU, the version and the stat and SHA-256 of the model's files.
+Status tuning_write(const Tuning *tuning, const char *folder, const char *model_file,
+                    const CpuInfo *cpu, Error *error);
+// The measured figures as members of an open object.
+void tuning_write_members(JsonWriter *writer, const Tuning *tuning);
+
+typedef struct TunedChoice {
+    const char *precision; // static; NULL = nothing is known
+    int threads;           // 0 = likewise
+} TunedChoice;
+// What the record in the folder allows for this model on this CPU. A record that is missing,
+// damaged, or of another model, CPU or version allows nothing, which is logged at DEBUG.
+void tuning_load(TunedChoice *out, const char *folder, const char *model_file, const CpuInfo *cpu,
+                 const Log *log);
 
 #endif
