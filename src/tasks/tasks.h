@@ -43,6 +43,10 @@ Status request_prepare(Request **out, const TaskModel *model, StrView json, Erro
 // Deterministic rows for benchmarks; see gpux_prepare_synthetic.
 Status request_prepare_synthetic(Request **out, const TaskModel *model, size_t batch,
                                  size_t seq_len, size_t seq_len_min, Error *error);
+// The sample of this index, of any number: English sentences in the form that the model's task
+// reads, the same ones on every machine; ids of a fixed sequence for a model without a tokenizer.
+// STATUS_INVALID when the task cannot do with such texts.
+Status request_prepare_sample(Request **out, const TaskModel *model, size_t index, Error *error);
 // Keeps all outputs of every row, for FORM_RAW; call before the step.
 void request_keep_outputs(Request *request);
 // Runs the rows of all requests that are READY in common passes.
