@@ -182,6 +182,10 @@ static Status parse_long(Args *args, int *at, int argc, char *const *argv, Error
     memcpy(source + 2, typed, source_len);
     source[2 + source_len] = '\0';
     const char *value = attached;
+    bool has_choice = option->bare != NULL && *at + 1 < argc &&
+                      find_choice(option->choices, argv[*at + 1]) != NULL;
+    if (value == NULL && option->bare != NULL && !has_choice)
+        value = option->bare;
     if (value == NULL)
         TRY(take_value(&value, args->command, at, argc, argv, source, error));
     return set_value(args, option, value, source, error);

@@ -29,6 +29,8 @@ typedef struct Option {
     const char *value_name;     // "FILE"; what the help shows after the option
     const char *fallback;       // the value when it is not given, or NULL; the help shows it
     const char *const *choices; // {"gpux", "hf", "raw", NULL}
+    // Of a choice: the value of --name when no choice follows. NULL = a value is always needed.
+    const char *bare;
     int64_t min;
     int64_t max;
     const char *group; // heading in the help; options of a group stand together

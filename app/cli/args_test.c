@@ -150,6 +150,35 @@ static void a_choice_takes_the_spelling_of_the_table(void **state) {
                         "Invalid value for '--format': 'xml' is not one of gpux, hf, raw");
 }
 
+static void a_choice_may_stand_alone_where_the_table_says_so(void **state) {
+    (void)state;
+    static const char *const choices[] = {"low", "high", NULL};
+    static const Option options[] = {
+        {.name = "tune", .kind = OPTION_CHOICE, .choices = choices, .bare = "low"}};
+    static const Positional positionals[] = {{"PATH", false, ""}};
+    static const Command command = {.name = "x",
+                                    .options = options,
+                                    .option_count = 1,
+                                    .positionals = positionals,
+                                    .positional_count = 1};
+    static const struct {
+        char *argv[2];
+        int argc;
+        const char *value, *path;
+    } cases[] = {{{"--tune"}, 1, "low", NULL},
+                 {{"--tune", "HIGH"}, 2, "high", NULL},
+                 {{"--tune=high"}, 1, "high", NULL},
+                 {{"--tune", "here"}, 2, "low", "here"},
+                 {{"here", "--tune"}, 2, "low", "here"}};
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        Args args;
+        assert_int_equal(args_parse(&args, &command, cases[i].argc, cases[i].argv, false, NULL),
+                         STATUS_OK);
+        assert_string_equal(args_text(&args, "tune"), cases[i].value);
+        assert_true((args_positional(&args, 0) == NULL) == (cases[i].path == NULL));
+    }
+}
+
 static void a_forgotten_value_is_noticed(void **state) {
     (void)state;
     Args args;
@@ -251,6 +280,7 @@ int main(void) {
         cmocka_unit_test(an_unknown_option_is_named_with_the_closest),
         cmocka_unit_test(numbers_are_checked_against_their_range),
         cmocka_unit_test(a_choice_takes_the_spelling_of_the_table),
+        cmocka_unit_test(a_choice_may_stand_alone_where_the_table_says_so),
         cmocka_unit_test(a_forgotten_value_is_noticed),
         cmocka_unit_test(missing_and_extra_arguments_are_errors),
         cmocka_unit_test(help_ends_the_parse_before_anything_can_be_missing),

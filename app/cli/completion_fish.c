@@ -94,7 +94,7 @@ static void append_options(Buf *out, const char *name, const Command *command) {
         if (option->kind != OPTION_FLAG) {
             // A value is needed; where it is no file, files are not offered.
             bool is_file = completion_option_kind(option) == VALUE_FILE;
-            buf_append_cstr(out, is_file ? " -r" : " -x");
+            buf_append_cstr(out, is_file ? " -r" : option->bare != NULL ? " -f" : " -x");
             append_candidates(out, completion_option_kind(option), option, NULL);
         }
         buf_append_cstr(out, " -d ");

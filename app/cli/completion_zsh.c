@@ -55,7 +55,7 @@ static void append_option(Buf *out, const Option *option) {
     append_quoted(out, option->help, "[]\\");
     buf_append_byte(out, ']');
     if (has_value) {
-        buf_append_byte(out, ':');
+        buf_append_cstr(out, option->bare != NULL ? "::" : ":");
         append_quoted(out, option->value_name != NULL ? option->value_name : "value", ":\\");
         buf_append_byte(out, ':');
         append_action(out, completion_option_kind(option), option, NULL);

@@ -67,9 +67,10 @@ static void option_term(char out[TERM_MAX], const Option *option) {
     char short_form[8] = "    ";
     if (option->short_name != '\0')
         snprintf(short_form, sizeof short_form, "-%c, ", option->short_name);
-    snprintf(out, TERM_MAX, "%s--%s%s%s", short_form, option->name,
-             option->value_name != NULL ? " " : "",
-             option->value_name != NULL ? option->value_name : "");
+    const char *value = option->value_name != NULL ? option->value_name : "";
+    const char *before = value[0] == '\0' ? "" : option->bare != NULL ? " [" : " ";
+    snprintf(out, TERM_MAX, "%s--%s%s%s%s", short_form, option->name, before, value,
+             option->bare != NULL ? "]" : "");
 }
 
 static int widest_option(const Command *command) {

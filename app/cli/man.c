@@ -141,8 +141,10 @@ static void append_option(Buf *out, const Option *option) {
     buf_append_cstr(out, "\\fB\\-\\-");
     append_text(out, option->name, false);
     buf_append_cstr(out, "\\fR");
+    bool is_bare = option->bare != NULL;
     if (option->value_name != NULL)
-        buf_printf(out, " \\fI%s\\fR", option->value_name);
+        buf_printf(out, "%s\\fI%s\\fR%s", is_bare ? " [" : " ", option->value_name,
+                   is_bare ? "]" : "");
     buf_append_byte(out, '\n');
     append_text(out, option->help, true);
     if (option->alias != NULL) {
