@@ -137,6 +137,55 @@ GPUX_API gpux_status gpux_inspect_file(gpux_text *out, gpux_env *env, const char
 GPUX_API gpux_status gpux_inspect_plan(gpux_text *out, gpux_env *env, const char *name,
                                        const gpux_location_options *options, gpux_error *error);
 
+// ---- Building a project: checked, measured and prepared for later runs ----
+
+typedef enum gpux_build_step {
+    GPUX_BUILD_CONFIG = 0, // the configuration is read
+    GPUX_BUILD_MODEL = 1,  // the model is looked for
+    GPUX_BUILD_INSPECT = 2,
+    GPUX_BUILD_PROVIDER = 3,
+    GPUX_BUILD_OPTIMIZE = 4,
+    GPUX_BUILD_MEASURE = 5, // a precision, or the number of threads
+    GPUX_BUILD_SAVE = 6,
+} gpux_build_step;
+
+// What is measured beyond the choice of a precision: the best number of threads, for one request at
+// a time or for many together.
+typedef enum gpux_tune {
+    GPUX_TUNE_NONE = 0,
+    GPUX_TUNE_LATENCY = 1,
+    GPUX_TUNE_THROUGHPUT = 2,
+} gpux_tune;
+
+typedef struct gpux_build_options {
+    size_t size;
+    const char *config;    // file name of the configuration; NULL = "gpux.yml"
+    const char *provider;  // kept as the default of later runs; NULL = choose
+    const char *precision; // of what is prepared; NULL or "auto" = measured
+    bool no_optimize;      // only check, and write model_info.json and provider_info.json
+    bool strict;           // warnings are errors
+    gpux_tune tune;
+    // Requests, one JSON object a line, that precisions are compared by; NULL = built-in texts.
+    const char *samples;
+    size_t samples_len;
+    // Told what begins, in words, on the calling thread; returning false cancels. May be NULL.
+    bool (*progress)(void *ctx, gpux_build_step step, const char *text);
+    void *progress_ctx;
+} gpux_build_options;
+#define GPUX_BUILD_OPTIONS_INIT                                                                    \
+    {                                                                                              \
+        sizeof(gpux_build_options), NULL, NULL, NULL, false, false, GPUX_TUNE_NONE, NULL, 0, NULL, \
+            NULL                                                                                   \
+    }
+
+// Checks the project in `path` (a folder, its configuration file, or the name of a cached model),
+// measures which precision `auto` may choose on this machine, prepares the weights, and writes
+// what it found into the project's folder .gpux/, where gpux_model_open finds it. `report`: JSON
+// {model_info, provider_info, artifacts, warnings, tuning, folder}. GPUX_NOT_FOUND "Configuration
+// file not found: <path>" or "Model file not found: <path>".
+GPUX_API gpux_status gpux_build(gpux_text *report, gpux_env *env, const char *path,
+                                const gpux_build_options *options, gpux_error *error);
+
 // ---- Models from a hub ----
 
 // Why a hub or cache call failed, beyond the status. Values are fixed; gpux_fault_exit_code gives
@@ -258,9 +307,12 @@ typedef struct gpux_model gpux_model;
 typedef struct gpux_model_options {
     size_t size;
     gpux_location_options location;
-    const char *provider;  // "auto", "cpu", …; NULL = auto
-    const char *precision; // "fp32"; NULL = auto
-    int threads;           // used while loading; 0 = all this process may use
+    // NULL = as the configuration says, else as the last build did.
+    const char *provider; // "auto", "cpu", …
+    // "fp32", …; NULL = as the configuration says; "auto" = fp32, or bf16 where gpux_build has
+    // recorded for this model and this kind of CPU that it is as good and faster.
+    const char *precision;
+    int threads; // used while loading; 0 = all this process may use
 } gpux_model_options;
 #define GPUX_MODEL_OPTIONS_INIT                                                                    \
     { sizeof(gpux_model_options), GPUX_LOCATION_OPTIONS_INIT, NULL, NULL, 0 }
@@ -279,7 +331,8 @@ typedef struct gpux_runner gpux_runner;
 
 typedef struct gpux_runner_options {
     size_t size;
-    int threads;       // 0 = CPUs this process may use (affinity and cgroup quota)
+    int threads;       // 0 = the configuration's, else what gpux_build found best, else the CPUs
+                       // that this process may use (affinity and cgroup quota)
     bool profile;      // time every step
     size_t max_tokens; // tokens of one ragged pass; 0 = automatic. Never bounds a single request
 } gpux_runner_options;

@@ -49,7 +49,7 @@
     {                                                                                              \
         .group = heading, .name = "precision", .kind = OPTION_CHOICE, .value_name = "TYPE",        \
         .choices = (const char *const[]){"auto", "fp32", "bf16", "int8", NULL},                    \
-        .help = "Arithmetic: fp32, bf16 or int8; auto is fp32"                                     \
+        .help = "Arithmetic: fp32, bf16 or int8; auto is fp32, or what 'gpux build' found as good" \
     }
 #define OPTION_THREADS(heading)                                                                    \
     {                                                                                              \
@@ -77,166 +77,6 @@ const Command COMMAND_ROOT = {
                 "gpux run distilbert-base-uncased-finetuned-sst-2-english \"I love it!\"\n"
                 "gpux inspect ./my-model\n"
                 "gpux run ./my-model --benchmark --seq-len 128",
-};
-
-static const Positional RUN_POSITIONALS[] = {
-    {"MODEL_NAME", true, "A folder, a project here, or a cached model"},
-    {"PROMPT", false, "Text to run on; the same as --text"},
-};
-
-static const Option RUN_OPTIONS[] = {
-    {.group = "Input",
-     .name = "input",
-     .short_name = 'i',
-     .kind = OPTION_TEXT,
-     .value_name = "JSON",
-     .help = "Request: JSON text, @FILE, an existing file, or - for stdin; an array is a batch"},
-    {.group = "Input",
-     .name = "file",
-     .short_name = 'f',
-     .kind = OPTION_TEXT,
-     .value_name = "FILE",
-     .help = "JSON file with the request; of a .jsonl file each line is one request"},
-    {.group = "Input",
-     .name = "text",
-     .kind = OPTION_TEXT,
-     .value_name = "TEXT",
-     .help = "Short for --input '{\"inputs\": \"TEXT\"}'"},
-    {.group = "Output",
-     .name = "output",
-     .short_name = 'o',
-     .kind = OPTION_TEXT,
-     .value_name = "FILE",
-     .help = "Write the result JSON there; its folder must exist"},
-    OPTION_FORMAT("Output"),
-    {.group = "Output",
-     .name = "json",
-     .kind = OPTION_FLAG,
-     .help = "Print only JSON: the result, or the benchmark's figures"},
-    OPTION_CONFIG("Model"),
-    OPTION_CACHE_DIR("Model"),
-    OPTION_REVISION("Model"),
-    {.group = "Model",
-     .name = "pull",
-     .kind = OPTION_CHOICE,
-     .value_name = "WHEN",
-     .choices = (const char *const[]){"missing", "always", "never", NULL},
-     .help = "Pull the model first: when it is missing, always (to bring it up to date), or never "
-             "(default; missing with GPUX_AUTO_PULL=1)"},
-    {.group = "Model",
-     .name = "offline",
-     .kind = OPTION_FLAG,
-     .help = "Send nothing, whatever --pull and GPUX_AUTO_PULL say"},
-    OPTION_PROVIDER("Engine"),
-    OPTION_PRECISION("Engine"),
-    OPTION_THREADS("Engine"),
-    {.group = "Engine",
-     .name = "profile",
-     .kind = OPTION_FLAG,
-     .help = "Show the time of each step of the model on stderr"},
-    {.group = "Benchmark",
-     .name = "benchmark",
-     .kind = OPTION_FLAG,
-     .help = "Measure; without input a synthetic request is used"},
-    {.group = "Benchmark",
-     .name = "runs",
-     .kind = OPTION_NUMBER,
-     .value_name = "N",
-     .fallback = "100",
-     .min = 1,
-     .max = 100000000,
-     .help = "Timed runs"},
-    {.group = "Benchmark",
-     .name = "warmup",
-     .kind = OPTION_NUMBER,
-     .value_name = "N",
-     .fallback = "10",
-     .min = 0,
-     .max = 100000000,
-     .help = "Runs before the timed ones"},
-    {.group = "Benchmark",
-     .name = "batch",
-     .kind = OPTION_NUMBER,
-     .value_name = "N",
-     .min = 1,
-     .max = 65536,
-     .help = "Samples per run: of the synthetic request, or copies of the given one"},
-    {.group = "Benchmark",
-     .name = "seq-len",
-     .kind = OPTION_RANGE,
-     .value_name = "N",
-     .min = 1,
-     .max = 1048576,
-     .help = "Tokens per sample of the synthetic request, or LOW-HIGH for samples of mixed "
-             "lengths (default: 128, or the model's limit)"},
-    {.group = "Benchmark",
-     .name = "scope",
-     .kind = OPTION_CHOICE,
-     .value_name = "SCOPE",
-     .fallback = "e2e",
-     .choices = (const char *const[]){"e2e", "model", NULL},
-     .help = "Main figure: e2e (tokenise, model, interpret) or model alone"},
-    {.group = "Benchmark",
-     .name = "sweep",
-     .kind = OPTION_TEXT,
-     .value_name = "KEY=LIST",
-     .help = "One row per value, the best is marked: batch=1,4,16 or threads=1,2 or seq-len=8,128 "
-             "or precision=fp32,bf16 or provider=NAME,..."},
-    {.group = "Comparison",
-     .name = "reference",
-     .kind = OPTION_CHOICE,
-     .value_name = "TYPE",
-     .choices = (const char *const[]){"fp32", "bf16", "int8", NULL},
-     .help = "Run the requests in this precision too and report how far the outputs differ"},
-    {.group = "Comparison",
-     .name = "dataset",
-     .kind = OPTION_TEXT,
-     .value_name = "FILE",
-     .help = "Compare over the requests of this file, one a line; with \"label\" in them also the "
-             "loss of accuracy"},
-    OPTION_VERBOSE("General"),
-    OPTION_HELP("General"),
-};
-
-static const Positional BATCH_RUN_POSITIONALS[] = {
-    {"MODEL_NAME", true, "A folder, a project here, or a cached model"},
-    {"FILE", true, "File with one JSON request per line, or - for stdin"},
-};
-
-static const Option BATCH_RUN_OPTIONS[] = {
-    {.group = "Output",
-     .name = "output",
-     .short_name = 'o',
-     .kind = OPTION_TEXT,
-     .value_name = "FILE",
-     .help = "Write the answers there instead of to stdout; its folder must exist"},
-    {.group = "Output",
-     .name = "resume",
-     .kind = OPTION_FLAG,
-     .help = "Keep the answers that are complete in --output and go on after them"},
-    OPTION_FORMAT("Output"),
-    {.group = "Speed",
-     .name = "batch",
-     .kind = OPTION_NUMBER,
-     .value_name = "N",
-     .min = 1,
-     .max = 65536,
-     .help = "At most N requests in one pass (default: as many as fit 4096 tokens)"},
-    {.group = "Speed",
-     .name = "jobs",
-     .kind = OPTION_NUMBER,
-     .value_name = "N",
-     .min = 1,
-     .max = 1024,
-     .help = "Threads that read requests and write answers (default: as --threads)"},
-    OPTION_CONFIG("Model"),
-    OPTION_CACHE_DIR("Model"),
-    OPTION_REVISION("Model"),
-    OPTION_PROVIDER("Engine"),
-    OPTION_PRECISION("Engine"),
-    OPTION_THREADS("Engine"),
-    OPTION_VERBOSE("General"),
-    OPTION_HELP("General"),
 };
 
 static const Positional INSPECT_POSITIONALS[] = {
@@ -313,9 +153,27 @@ static const Option HELP_OPTIONS[] = {
     OPTION_HELP(NULL),
 };
 
+#include "app/cli/commands_build.h"
 #include "app/cli/commands_hub.h"
+#include "app/cli/commands_run.h"
 
 static const Command COMMAND_TABLE[] = {
+    {
+        .name = "build",
+        .summary = "Build and optimize models for GPU inference",
+        .details = "Checks a project, measures which precision is as good as fp32 and faster on "
+                   "this machine, prepares the weights, and leaves what it found in PATH/.gpux/ "
+                   "for later runs.",
+        .positionals = BUILD_POSITIONALS,
+        .positional_count = COUNT(BUILD_POSITIONALS),
+        .options = BUILD_OPTIONS,
+        .option_count = COUNT(BUILD_OPTIONS),
+        .examples = "gpux build\n"
+                    "gpux build ./my-model --strict\n"
+                    "gpux build ./my-model --tune throughput\n"
+                    "gpux build ./my-model --precision int8 --json",
+        .run = cmd_build,
+    },
     {
         .name = "run",
         .summary = "Run inference on a model",
@@ -539,7 +397,8 @@ const size_t ENV_VARIABLE_COUNT = COUNT(ENV_TABLE);
 
 static const ExitMeaning EXIT_TABLE[] = {
     {"0", "Success"},
-    {"1", "Any failure of run or inspect, a model that is not found, and other general failures"},
+    {"1",
+     "Any failure of build, run or inspect, a model that is not found, and other general failures"},
     {"2", "Usage error; pull, info, rm: the model or its revision is not found"},
     {"3", "pull, search, info, login: network error, or offline"},
     {"4", "pull, search, info, login: the registry refuses the token, or the model is gated"},

@@ -35,6 +35,7 @@ bool command_is_group(const char *word);
 const char *command_closest(const char *name);
 
 // Each answers an exit code.
+int cmd_build(Cli *cli);
 int cmd_run(Cli *cli);
 int cmd_batch_run(Cli *cli);
 int cmd_pull(Cli *cli);

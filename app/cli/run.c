@@ -31,8 +31,6 @@ int run_read_model_options(RunJob *job) {
     if (code == EXIT_OK)
         code = cli_number_or_env(cli, &threads, "threads", "GPUX_THREADS");
     job->threads = (int)threads;
-    if (code == EXIT_OK && job->precision != NULL && strcmp(job->precision, "auto") == 0)
-        job->precision = NULL;
     return code;
 }
 

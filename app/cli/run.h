@@ -10,11 +10,11 @@
 
 typedef struct RunJob {
     Cli *cli;
-    const char *name;     // as the user typed it
-    const char *provider; // NULL = auto
-    const char *precision;
-    int threads;       // 0 = automatic
-    size_t max_tokens; // of one pass; 0 = the library's choice
+    const char *name;      // as the user typed it
+    const char *provider;  // NULL = auto
+    const char *precision; // NULL = as the configuration says
+    int threads;           // 0 = automatic
+    size_t max_tokens;     // of one pass; 0 = the library's choice
     gpux_form form;
     RunInput input;
     gpux_text folder; // what the name leads to

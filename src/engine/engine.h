@@ -40,8 +40,13 @@ typedef struct EngineOptions {
 
 // Fills the JSON members "available_providers" and "provider_details" of an open object.
 void engine_write_providers(JsonWriter *writer, const CpuInfo *cpu);
-// One ProviderInfo object for the named provider.
-void engine_write_provider(JsonWriter *writer, const char *name, const CpuInfo *cpu);
+// One ProviderInfo object for the named provider; with `requested`, what a user asked for by name,
+// as its last member ("requested" is null when NULL).
+void engine_write_provider(JsonWriter *writer, const char *name, const char *requested,
+                           const CpuInfo *cpu);
+// The full name of the provider that model_load would take for these options; warns as it does.
+// Static text.
+Status engine_choose_provider(const char **out, const EngineOptions *options, Error *error);
 // STATUS_INVALID "Unknown provider 'x'. Valid providers: …" when no provider has this name.
 Status engine_check_provider(const char *name, Error *error);
 

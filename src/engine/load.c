@@ -26,7 +26,14 @@ static Status choose_provider(const EngineOptions *options, const Provider **out
     return STATUS_OK;
 }
 
-// The precision a user named; "auto" is fp32 until a build has measured this model on this CPU.
+Status engine_choose_provider(const char **out, const EngineOptions *options, Error *error) {
+    const Provider *provider;
+    TRY(choose_provider(options, &provider, error));
+    *out = provider->name;
+    return STATUS_OK;
+}
+
+// The precision a user named; "auto" is fp32: who knows better from a build says so.
 static Status choose_precision(const char *name, const char **out, Error *error) {
     *out = engine_precisions[0];
     if (!name || strcmp(name, "auto") == 0)

@@ -14,11 +14,10 @@ Status engine_check_provider(const char *name, Error *error) {
                      name);
 }
 
-static void write_provider_info(JsonWriter *writer, const ProviderEntry *entry,
-                                const CpuInfo *cpu) {
+static void write_provider_members(JsonWriter *writer, const ProviderEntry *entry,
+                                   const CpuInfo *cpu) {
     ProviderProbe probe;
     providers_probe(&probe, entry, cpu);
-    json_begin_object(writer);
     json_key(writer, "name");
     json_write_cstr(writer, entry->name);
     json_key(writer, "provider");
@@ -43,15 +42,17 @@ static void write_provider_info(JsonWriter *writer, const ProviderEntry *entry,
     json_end_array(writer);
     json_key(writer, "reason");
     json_write_cstr(writer, probe.reason);
-    json_end_object(writer);
 }
 
-void engine_write_provider(JsonWriter *writer, const char *name, const CpuInfo *cpu) {
+void engine_write_provider(JsonWriter *writer, const char *name, const char *requested,
+                           const CpuInfo *cpu) {
     const ProviderEntry *entry = providers_find(sv(name));
+    json_begin_object(writer);
     if (entry)
-        write_provider_info(writer, entry, cpu);
-    else
-        json_write_null(writer);
+        write_provider_members(writer, entry, cpu);
+    json_key(writer, "requested");
+    json_write_cstr(writer, requested);
+    json_end_object(writer);
 }
 
 void engine_write_providers(JsonWriter *writer, const CpuInfo *cpu) {
@@ -70,7 +71,9 @@ void engine_write_providers(JsonWriter *writer, const CpuInfo *cpu) {
     json_begin_object(writer);
     for (size_t i = 0; i < count; i++) {
         json_key(writer, entries[i].name);
-        write_provider_info(writer, &entries[i], cpu);
+        json_begin_object(writer);
+        write_provider_members(writer, &entries[i], cpu);
+        json_end_object(writer);
     }
     json_end_object(writer);
 }

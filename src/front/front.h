@@ -8,6 +8,8 @@
 #include "base/str.h"
 #include "engine/engine.h"
 #include "gpux.h"
+#include "store/store.h"
+#include "text/text.h"
 
 #ifndef GPUX_VERSION
 #error "the build defines GPUX_VERSION"
@@ -33,6 +35,13 @@ static inline Error *inner(gpux_error *error) {
 static inline gpux_status outer(Status status) {
     return (gpux_status)status;
 }
+
+// How names are resolved for this environment; `options` may be NULL.
+ResolveOptions env_resolve_options(gpux_env *env, const gpux_location_options *options);
+
+// The model's tokenizer; *out is NULL for a model without one, or with one that gpux cannot read,
+// which is warned about: raw tensors still work.
+Status open_tokenizer(Tokenizer **out, const ModelInfo *info, const Log *log, Error *error);
 
 // Hands a buffer over as a gpux_text, or frees it on failure.
 gpux_status give_text(gpux_text *out, Buf *buf, Status status, gpux_error *error);

@@ -36,6 +36,7 @@ struct gpux_model {
     int hold; // keeps a cached model from being removed
     Model *model;
     TaskModel task;
+    int threads; // by default: the configuration's, else the best ones measured; 0 = all
 };
 
 struct gpux_runner {
@@ -176,15 +177,18 @@ gpux_status gpux_system_info(gpux_text *out, gpux_env *env, gpux_error *error) {
 
 // ---- Models on disk ----
 
+ResolveOptions env_resolve_options(gpux_env *env, const gpux_location_options *options) {
+    return (ResolveOptions){.cache_dir = env->cache_dir,
+                            .cache_is_default = env->cache_is_default,
+                            .home = env->home,
+                            .config = options && options->config ? options->config : "gpux.yml",
+                            .revision = options ? options->revision : NULL,
+                            .log = &env->log};
+}
+
 static Status resolve(Location *out, gpux_env *env, const char *name,
                       const gpux_location_options *options, Error *error) {
-    ResolveOptions resolve_options = {.cache_dir = env->cache_dir,
-                                      .cache_is_default = env->cache_is_default,
-                                      .home = env->home,
-                                      .config =
-                                          options && options->config ? options->config : "gpux.yml",
-                                      .revision = options ? options->revision : NULL,
-                                      .log = &env->log};
+    ResolveOptions resolve_options = env_resolve_options(env, options);
     return store_resolve(out, name, &resolve_options, error);
 }
 
@@ -251,17 +255,16 @@ gpux_status gpux_inspect_plan(gpux_text *out, gpux_env *env, const char *name,
 
 // ---- Loaded models ----
 
-static Status open_tokenizer(gpux_model *model, Error *error) {
-    if (!model->info->tokenizer_folder)
+Status open_tokenizer(Tokenizer **out, const ModelInfo *info, const Log *log, Error *error) {
+    if (!info->tokenizer_folder)
         return STATUS_OK;
     Error reason;
-    Status status =
-        tokenizer_open(&model->tokenizer, model->info->tokenizer_folder, &model->env->log, &reason);
+    Status status = tokenizer_open(out, info->tokenizer_folder, log, &reason);
     if (status == STATUS_NOT_FOUND)
         return STATUS_OK;
     if (status == STATUS_UNSUPPORTED) {
         // Raw tensors still work; a text request says why text does not.
-        log_message(&model->env->log, LOG_WARNING, "Tokenizer: %s", reason.message);
+        log_message(log, LOG_WARNING, "Tokenizer: %s", reason.message);
         return STATUS_OK;
     }
     if (status != STATUS_OK && error)
@@ -274,23 +277,54 @@ static const char *choose(const char *flag, const char *file) {
     return flag ? flag : file;
 }
 
+// With --verbose what nothing in the configuration reads is named.
+static void warn_of_config(const gpux_env *env, const Location *location) {
+    Warnings warnings = {0};
+    if (env->log.level <= LOG_DEBUG && location->config &&
+        store_check_config(&warnings, location, NULL) == STATUS_OK)
+        for (size_t i = 0; i < warnings.count; i++)
+            log_message(&env->log, LOG_WARNING, "%s", warnings.items[i]);
+    warnings_free(&warnings);
+}
+
+static bool is_auto(const char *name) {
+    return !name || sv_equal_nocase(sv(name), SV("auto"));
+}
+
+// The flag, else the configuration's, else that of the last build when it is a name gpux knows.
+static const char *choose_provider(const char *flag, const ModelInfo *info, const char *built) {
+    if (flag || !is_auto(info->backend))
+        return choose(flag, info->backend);
+    return engine_check_provider(built, NULL) == STATUS_OK ? built : NULL;
+}
+
 static Status open_model(gpux_model *model, const char *name, const gpux_model_options *options,
                          Error *error) {
     Location location;
     TRY(resolve(&location, model->env, name, &options->location, error));
     model->hold = registry_hold(location.folder);
     Status status = model_info_load(&model->info, &location, error);
+    warn_of_config(model->env, &location);
     location_free(&location);
     TRY(status);
+    TunedChoice tuned;
+    char *built = built_provider(model->info->folder);
+    tuning_load(&tuned, model->info->folder, model->info->model_file, &model->env->cpu,
+                &model->env->log);
+    model->threads = model->info->threads > 0 ? (int)model->info->threads : tuned.threads;
     EngineOptions engine = {.cpu = &model->env->cpu,
                             .log = &model->env->log,
-                            .provider = choose(options->provider, model->info->backend),
+                            .provider = choose_provider(options->provider, model->info, built),
                             .precision = choose(options->precision, model->info->precision),
                             .threads =
                                 options->threads > 0 ? options->threads : (int)model->info->threads,
                             .keep = model->env->keep};
-    TRY(model_load(&model->model, model->info->model_file, &engine, error));
-    return open_tokenizer(model, error);
+    if (is_auto(engine.precision))
+        engine.precision = tuned.precision;
+    status = model_load(&model->model, model->info->model_file, &engine, error);
+    mem_free(built);
+    TRY(status);
+    return open_tokenizer(&model->tokenizer, model->info, &model->env->log, error);
 }
 
 gpux_status gpux_model_open(gpux_model **out, gpux_env *env, const char *name,
@@ -399,8 +433,8 @@ gpux_status gpux_runner_new(gpux_runner **out, const gpux_model *model,
     gpux_runner *runner = mem_alloc_zero(1, sizeof *runner);
     if (!runner)
         return outer(error_out_of_memory(inner(error), sizeof *runner));
-    RunnerOptions runner_options = {.threads = options->threads > 0 ? options->threads
-                                                                    : (int)model->info->threads,
+    RunnerOptions runner_options = {.threads =
+                                        options->threads > 0 ? options->threads : model->threads,
                                     .profile = options->profile,
                                     .max_tokens = options->max_tokens};
     Status status = runner_new(&runner->runner, model->model, &runner_options, inner(error));

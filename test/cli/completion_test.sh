@@ -45,6 +45,7 @@ if command -v bash >/dev/null; then
     completes run --format = h; out_is hf
     completes --verbose run --precision f; out_is fp32
     completes completion f; out_is fish
+    completes build --tune = thr; out_is throughput
     completes help batch ''; out_is "$(printf 'pull\nrun')"
     completes --he; out_is --help; end
 
@@ -83,7 +84,7 @@ if command -v zsh >/dev/null; then
 fi
 
 begin 'every command has a manual page'
-for page in '' run 'batch run' 'batch pull' pull list rm prune search info login logout registries inspect convert completion version help; do
+for page in '' build run 'batch run' 'batch pull' pull list rm prune search info login logout registries inspect convert completion version help; do
     # shellcheck disable=SC2086
     gpux help --man $page; code 0; err_is_empty; out_matches '^\.TH "GPUX'; out_has '.SH "OPTIONS"'
     name=$(echo "gpux $page" | sed 's/ *$//; s/ /-/g').1
