@@ -1,7 +1,7 @@
 // The door of onnx/: the ONNX file format, read and written without protobuf libraries.
 //
-// Only wire.c knows protobuf; read.c and write.c turn ModelProto into a Graph and back. Differences
-// between opsets are resolved here and nowhere else.
+// Only base/wire.c knows protobuf; read.c and write.c turn ModelProto into a Graph and back.
+// Differences between opsets are resolved here and nowhere else.
 #ifndef GPUX_ONNX_ONNX_H
 #define GPUX_ONNX_ONNX_H
 

@@ -6,7 +6,7 @@
 #include "base/status.h"
 #include "base/str.h"
 #include "base/tensor.h"
-#include "onnx/wire.h"
+#include "base/wire.h"
 
 // Field numbers of onnx.proto (IR version 11).
 enum {

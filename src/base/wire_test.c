@@ -1,5 +1,5 @@
 // The wire format against bytes written down by hand from protobuf's documentation.
-#include "onnx/wire.h"
+#include "base/wire.h"
 
 #include <setjmp.h>
 #include <stdarg.h>

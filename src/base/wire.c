@@ -1,8 +1,8 @@
 // Protobuf's wire format: varints, fixed-size numbers and length-delimited bytes.
 //
 // Reading checks every length against the end of the message before it is used. Groups, which
-// protobuf gave up long ago and ONNX never had, count as damage.
-#include "onnx/wire.h"
+// protobuf gave up long ago, count as damage.
+#include "base/wire.h"
 
 #include <assert.h>
 #include <string.h>

@@ -1,6 +1,6 @@
-// Inside onnx/: protobuf's wire format, both ways. Nothing here knows a message of ONNX.
-#ifndef GPUX_ONNX_WIRE_H
-#define GPUX_ONNX_WIRE_H
+// Protobuf's wire format, both ways. Nothing here knows a message of any file format.
+#ifndef GPUX_BASE_WIRE_H
+#define GPUX_BASE_WIRE_H
 
 #include "base/status.h"
 #include "base/str.h"
