@@ -1,8 +1,61 @@
 // Writes the tokenizer.json that a vocab.txt with its tokenizer_config.json stands for: BERT's
 // pipeline, as transformers converts it. Everything behind then knows one form only.
-#include "text/pipeline.h"
+#include "text/rebuild.h"
 
 #include "base/file.h"
+
+// ---- Shared by the writers ----
+
+void rebuild_begin(JsonWriter *writer, const char *key, const char *type) {
+    if (key)
+        json_key(writer, key);
+    json_begin_object(writer);
+    json_key(writer, "type");
+    json_write_cstr(writer, type);
+}
+
+void rebuild_text(JsonWriter *writer, const char *key, const char *text) {
+    json_key(writer, key);
+    json_write_cstr(writer, text);
+}
+
+void rebuild_flag(JsonWriter *writer, const char *key, bool is_true) {
+    json_key(writer, key);
+    json_write_bool(writer, is_true);
+}
+
+void rebuild_template_piece(JsonWriter *writer, const char *kind, StrView id, int type_id) {
+    json_begin_object(writer);
+    json_key(writer, kind);
+    json_begin_object(writer);
+    json_key(writer, "id");
+    json_write_string(writer, id);
+    json_key(writer, "type_id");
+    json_write_i64(writer, type_id);
+    json_end_object(writer);
+    json_end_object(writer);
+}
+
+Status rebuild_read(Buf *out, const char *folder, const char *name, Error *error) {
+    char *path = path_join(folder, name);
+    if (!path)
+        return error_out_of_memory(error, strlen(folder));
+    Status status = STATUS_OK;
+    if (file_is_regular(path))
+        status = file_read(out, path, out->max, error);
+    mem_free(path);
+    return status;
+}
+
+Status rebuild_parse(JsonDoc **doc, const JsonValue **root, StrView text, Error *error) {
+    if (text.len == 0)
+        return STATUS_OK;
+    TRY(json_parse(doc, text, 0, error));
+    *root = json_root(*doc);
+    return STATUS_OK;
+}
+
+// ---- BERT ----
 
 typedef struct BertConfig {
     bool lowercase, cjk;
@@ -32,24 +85,6 @@ static BertConfig read_config(const JsonValue *config) {
     };
 }
 
-static void begin_typed(JsonWriter *writer, const char *key, const char *type) {
-    if (key)
-        json_key(writer, key);
-    json_begin_object(writer);
-    json_key(writer, "type");
-    json_write_cstr(writer, type);
-}
-
-static void write_member(JsonWriter *writer, const char *key, const char *text) {
-    json_key(writer, key);
-    json_write_cstr(writer, text);
-}
-
-static void write_flag(JsonWriter *writer, const char *key, bool is_true) {
-    json_key(writer, key);
-    json_write_bool(writer, is_true);
-}
-
 static void write_added(JsonWriter *writer, const BertConfig *config, const Vocab *vocab) {
     const char *const tokens[] = {config->pad, config->unknown, config->cls, config->separator,
                                   config->mask};
@@ -59,9 +94,9 @@ static void write_added(JsonWriter *writer, const BertConfig *config, const Voca
         if (vocab_id(vocab, sv(tokens[i])) < 0)
             continue;
         json_begin_object(writer);
-        write_member(writer, "content", tokens[i]);
-        write_flag(writer, "normalized", false);
-        write_flag(writer, "special", true);
+        rebuild_text(writer, "content", tokens[i]);
+        rebuild_flag(writer, "normalized", false);
+        rebuild_flag(writer, "special", true);
         json_end_object(writer);
     }
     json_end_array(writer);
@@ -76,32 +111,32 @@ static void write_pair(JsonWriter *writer, const char *key, const char *text, in
 }
 
 static void write_pipeline(JsonWriter *writer, const BertConfig *config, const Vocab *vocab) {
-    begin_typed(writer, "normalizer", "BertNormalizer");
-    write_flag(writer, "clean_text", true);
-    write_flag(writer, "handle_chinese_chars", config->cjk);
-    write_flag(writer, "strip_accents",
-               config->strip_accents < 0 ? config->lowercase : config->strip_accents == 1);
-    write_flag(writer, "lowercase", config->lowercase);
+    rebuild_begin(writer, "normalizer", "BertNormalizer");
+    rebuild_flag(writer, "clean_text", true);
+    rebuild_flag(writer, "handle_chinese_chars", config->cjk);
+    rebuild_flag(writer, "strip_accents",
+                 config->strip_accents < 0 ? config->lowercase : config->strip_accents == 1);
+    rebuild_flag(writer, "lowercase", config->lowercase);
     json_end_object(writer);
-    begin_typed(writer, "pre_tokenizer", "BertPreTokenizer");
+    rebuild_begin(writer, "pre_tokenizer", "BertPreTokenizer");
     json_end_object(writer);
     int32_t cls = vocab_id(vocab, sv(config->cls)), sep = vocab_id(vocab, sv(config->separator));
     if (cls >= 0 && sep >= 0) {
-        begin_typed(writer, "post_processor", "BertProcessing");
+        rebuild_begin(writer, "post_processor", "BertProcessing");
         write_pair(writer, "cls", config->cls, cls);
         write_pair(writer, "sep", config->separator, sep);
         json_end_object(writer);
     }
-    begin_typed(writer, "decoder", "WordPiece");
-    write_member(writer, "prefix", "##");
-    write_flag(writer, "cleanup", true);
+    rebuild_begin(writer, "decoder", "WordPiece");
+    rebuild_text(writer, "prefix", "##");
+    rebuild_flag(writer, "cleanup", true);
     json_end_object(writer);
 }
 
 static void write_model(JsonWriter *writer, const BertConfig *config, const Vocab *vocab) {
-    begin_typed(writer, "model", "WordPiece");
-    write_member(writer, "unk_token", config->unknown);
-    write_member(writer, "continuing_subword_prefix", "##");
+    rebuild_begin(writer, "model", "WordPiece");
+    rebuild_text(writer, "unk_token", config->unknown);
+    rebuild_text(writer, "continuing_subword_prefix", "##");
     json_key(writer, "max_input_chars_per_word");
     json_write_i64(writer, 100);
     json_key(writer, "vocab");

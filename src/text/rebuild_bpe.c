@@ -1,9 +1,7 @@
 // Writes the tokenizer.json that vocab.json and merges.txt stand for: RoBERTa's pipeline or
 // GPT-2's, as transformers converts them. Which one: tokenizer_class, else whether there is a mask
 // token.
-#include "text/pipeline.h"
-
-#include "base/file.h"
+#include "text/rebuild.h"
 
 enum { MAX_MERGES_FILE = 32 << 20 };
 
@@ -121,21 +119,9 @@ static void write_all_added(Rebuild *job) {
     json_end_array(&job->writer);
 }
 
-static void begin_typed(JsonWriter *writer, const char *key, const char *type) {
-    json_key(writer, key);
-    json_begin_object(writer);
-    json_key(writer, "type");
-    json_write_cstr(writer, type);
-}
-
-static void write_flag(JsonWriter *writer, const char *key, bool is_true) {
-    json_key(writer, key);
-    json_write_bool(writer, is_true);
-}
-
 static void write_roberta_post(Rebuild *job) {
     JsonWriter *writer = &job->writer;
-    begin_typed(writer, "post_processor", "RobertaProcessing");
+    rebuild_begin(writer, "post_processor", "RobertaProcessing");
     for (size_t i = 0; i < sizeof ROLES / sizeof ROLES[0]; i++) {
         bool is_cls = strcmp(ROLES[i].name, "cls_token") == 0;
         if (!is_cls && strcmp(ROLES[i].name, "sep_token") != 0)
@@ -147,33 +133,21 @@ static void write_roberta_post(Rebuild *job) {
         json_write_i64(writer, vocab_id(&job->vocab, text));
         json_end_array(writer);
     }
-    write_flag(writer, "trim_offsets", json_bool_or(job->config, "trim_offsets", true));
-    write_flag(writer, "add_prefix_space", json_bool_or(job->config, "add_prefix_space", false));
-    json_end_object(writer);
-}
-
-static void write_form_piece(JsonWriter *writer, const char *kind, const char *id, int type_id) {
-    json_begin_object(writer);
-    json_key(writer, kind);
-    json_begin_object(writer);
-    json_key(writer, "id");
-    json_write_cstr(writer, id);
-    json_key(writer, "type_id");
-    json_write_i64(writer, type_id);
-    json_end_object(writer);
+    rebuild_flag(writer, "trim_offsets", json_bool_or(job->config, "trim_offsets", true));
+    rebuild_flag(writer, "add_prefix_space", json_bool_or(job->config, "add_prefix_space", false));
     json_end_object(writer);
 }
 
 // GPT-2's relatives may want their first token in front of each text.
 static void write_bos_post(Rebuild *job) {
     JsonWriter *writer = &job->writer;
-    begin_typed(writer, "post_processor", "TemplateProcessing");
+    rebuild_begin(writer, "post_processor", "TemplateProcessing");
     for (int is_pair = 0; is_pair < 2; is_pair++) {
         json_key(writer, is_pair ? "pair" : "single");
         json_begin_array(writer);
         for (int i = 0; i <= is_pair; i++) {
-            write_form_piece(writer, "SpecialToken", "bos", i);
-            write_form_piece(writer, "Sequence", i ? "B" : "A", i);
+            rebuild_template_piece(writer, "SpecialToken", SV("bos"), i);
+            rebuild_template_piece(writer, "Sequence", sv(i ? "B" : "A"), i);
         }
         json_end_array(writer);
     }
@@ -192,10 +166,10 @@ static void write_bos_post(Rebuild *job) {
 
 static void write_pipeline(Rebuild *job) {
     JsonWriter *writer = &job->writer;
-    begin_typed(writer, "pre_tokenizer", "ByteLevel");
-    write_flag(writer, "add_prefix_space", json_bool_or(job->config, "add_prefix_space", false));
+    rebuild_begin(writer, "pre_tokenizer", "ByteLevel");
+    rebuild_flag(writer, "add_prefix_space", json_bool_or(job->config, "add_prefix_space", false));
     json_end_object(writer);
-    begin_typed(writer, "decoder", "ByteLevel");
+    rebuild_begin(writer, "decoder", "ByteLevel");
     json_end_object(writer);
     bool has_bos = vocab_id(&job->vocab, role_text(job, &ROLES[0])) >= 0;
     if (job->is_roberta)
@@ -206,7 +180,7 @@ static void write_pipeline(Rebuild *job) {
 
 static void write_model(Rebuild *job, StrView merges) {
     JsonWriter *writer = &job->writer;
-    begin_typed(writer, "model", "BPE");
+    rebuild_begin(writer, "model", "BPE");
     json_key(writer, "vocab");
     json_begin_object(writer);
     for (uint32_t i = 0; i < job->vocab.count; i++) {
@@ -231,25 +205,6 @@ static void write_model(Rebuild *job, StrView merges) {
 
 // ---- Reading ----
 
-static Status read_text(Buf *out, const char *folder, const char *name, Error *error) {
-    char *path = path_join(folder, name);
-    if (!path)
-        return error_out_of_memory(error, strlen(folder));
-    Status status = STATUS_OK;
-    if (file_is_regular(path))
-        status = file_read(out, path, MAX_MERGES_FILE, error);
-    mem_free(path);
-    return status;
-}
-
-static Status parse(JsonDoc **doc, const JsonValue **root, StrView text, Error *error) {
-    if (text.len == 0)
-        return STATUS_OK;
-    TRY(json_parse(doc, text, 0, error));
-    *root = json_root(*doc);
-    return STATUS_OK;
-}
-
 static Status read_vocab(Vocab *vocab, StrView text, Error *error) {
     // The cursor wants text that was checked.
     JsonScan scan;
@@ -265,13 +220,13 @@ Status rebuild_from_merges(Buf *out, const char *folder, StrView map, StrView co
     JsonDoc *docs[3] = {NULL, NULL, NULL};
     Rebuild job = {.writer = json_writer(out, 0)};
     Status status = STATUS_OK;
-    TRY_DONE(read_text(&vocab, folder, "vocab.json", error));
-    TRY_DONE(read_text(&merges, folder, "merges.txt", error));
-    TRY_DONE(read_text(&added, folder, "added_tokens.json", error));
+    TRY_DONE(rebuild_read(&vocab, folder, "vocab.json", error));
+    TRY_DONE(rebuild_read(&merges, folder, "merges.txt", error));
+    TRY_DONE(rebuild_read(&added, folder, "added_tokens.json", error));
     TRY_DONE(read_vocab(&job.vocab, sv_n(vocab.ptr, vocab.len), error));
-    TRY_DONE(parse(&docs[0], &job.map, map, error));
-    TRY_DONE(parse(&docs[1], &job.config, config, error));
-    TRY_DONE(parse(&docs[2], &job.added, sv_n(added.ptr, added.len), error));
+    TRY_DONE(rebuild_parse(&docs[0], &job.map, map, error));
+    TRY_DONE(rebuild_parse(&docs[1], &job.config, config, error));
+    TRY_DONE(rebuild_parse(&docs[2], &job.added, sv_n(added.ptr, added.len), error));
     TRY_DONE(choose_kind(&job, error));
     json_begin_object(&job.writer);
     write_all_added(&job);

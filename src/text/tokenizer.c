@@ -1,7 +1,7 @@
 // A tokenizer.json, or a vocab.txt with its config, becomes a Tokenizer; and the small questions
 // one can ask it. The order matters: added tokens need the model's ids, their patterns need the
 // normalizer.
-#include "text/pipeline.h"
+#include "text/rebuild.h"
 
 #include "base/file.h"
 
@@ -215,18 +215,6 @@ void tokenizer_close(Tokenizer *tokenizer) {
 
 // ---- Folders ----
 
-// Reads a file of the folder if it is there; leaves *out empty if not.
-static Status read_optional(Buf *out, const char *folder, const char *name, Error *error) {
-    char *path = path_join(folder, name);
-    if (!path)
-        return error_out_of_memory(error, strlen(folder));
-    Status status = STATUS_OK;
-    if (file_is_regular(path))
-        status = file_read(out, path, PIPELINE_MAX_CONFIG, error);
-    mem_free(path);
-    return status;
-}
-
 static Status open_file(Tokenizer **out, const char *path, StrView map, StrView config,
                         Error *error) {
     FileMap file;
@@ -276,8 +264,8 @@ Status tokenizer_open(Tokenizer **out, const char *folder, const Log *log, Error
     *out = NULL;
     Buf map = BUF_INIT(PIPELINE_MAX_CONFIG), config = BUF_INIT(PIPELINE_MAX_CONFIG);
     Status status = STATUS_OK;
-    TRY_DONE(read_optional(&map, folder, "special_tokens_map.json", error));
-    TRY_DONE(read_optional(&config, folder, "tokenizer_config.json", error));
+    TRY_DONE(rebuild_read(&map, folder, "special_tokens_map.json", error));
+    TRY_DONE(rebuild_read(&config, folder, "tokenizer_config.json", error));
     TRY_DONE(open_folder(out, folder, sv_n(map.ptr, map.len), sv_n(config.ptr, config.len), error));
     log_message(log, LOG_DEBUG, "tokenizer of '%s': %zu tokens", folder,
                 tokenizer_vocab_size(*out));
