@@ -224,39 +224,24 @@ static Status open_file(Tokenizer **out, const char *path, StrView map, StrView 
     return status == STATUS_OK ? status : error_prefix(error, status, "%s", path);
 }
 
-// Opens what a folder without tokenizer.json stands for.
-static Status open_rebuilt(Tokenizer **out, const char *folder, const char *vocab, StrView map,
-                           StrView config, Error *error) {
-    Buf json = BUF_INIT(PIPELINE_MAX_FILE);
-    Status status = vocab ? rebuild_from_vocab_txt(&json, vocab, config, error)
-                          : rebuild_from_merges(&json, folder, map, config, error);
-    if (status == STATUS_OK)
-        status = open_json(out, sv_n(json.ptr, json.len), map, config, error);
-    buf_free(&json);
-    return status == STATUS_OK ? status : error_prefix(error, status, "%s", vocab ? vocab : folder);
-}
-
 static Status open_folder(Tokenizer **out, const char *folder, StrView map, StrView config,
                           Error *error) {
+    char *path = path_join(folder, "tokenizer.json");
+    if (!path)
+        return error_out_of_memory(error, strlen(folder));
     Status status;
-    char *json = path_join(folder, "tokenizer.json"), *vocab = path_join(folder, "vocab.txt");
-    char *pairs = path_join(folder, "vocab.json"), *merges = path_join(folder, "merges.txt");
-    if (!json || !vocab || !pairs || !merges)
-        status = error_out_of_memory(error, strlen(folder));
-    else if (file_is_regular(json))
-        status = open_file(out, json, map, config, error);
-    else if (file_is_regular(pairs) && file_is_regular(merges))
-        status = open_rebuilt(out, folder, NULL, map, config, error);
-    else if (file_is_regular(vocab))
-        status = open_rebuilt(out, folder, vocab, map, config, error);
-    else
-        status =
-            error_set(error, STATUS_NOT_FOUND,
-                      "no tokenizer.json, vocab.txt or vocab.json with merges.txt in '%s'", folder);
-    mem_free(json);
-    mem_free(vocab);
-    mem_free(pairs);
-    mem_free(merges);
+    if (file_is_regular(path)) {
+        status = open_file(out, path, map, config, error);
+    } else {
+        Buf json = BUF_INIT(PIPELINE_MAX_FILE);
+        status = rebuild_from_folder(&json, folder, map, config, error);
+        if (status == STATUS_OK)
+            status = open_json(out, sv_n(json.ptr, json.len), map, config, error);
+        buf_free(&json);
+        if (status != STATUS_OK && status != STATUS_NOT_FOUND)
+            error_prefix(error, status, "%s", folder);
+    }
+    mem_free(path);
     return status;
 }
 

@@ -299,6 +299,11 @@ def load_reference(path):
     if os.path.isdir(path):
         if os.path.exists(f"{path}/tokenizer.json"):
             path += "/tokenizer.json"
+        elif glob.glob(f"{path}/*.model"):
+            # A SentencePiece model: what transformers makes of it. Needs the sentencepiece package.
+            os.environ.setdefault("HF_HUB_OFFLINE", "1")
+            from transformers import AutoTokenizer
+            return AutoTokenizer.from_pretrained(path).backend_tokenizer
         else:
             config = f"{path}/tokenizer_config.json"
             config = json.load(open(config)) if os.path.exists(config) else {}
