@@ -450,12 +450,14 @@ static void reduced_precisions_answer_alike_in_any_company(void **state) {
     }
 }
 
+// With the mask tokens of both families.
 static const char *const texts[] = {
-    "john lives in paris [MASK]",
-    "[MASK]",
-    "the [MASK] film is good, the capital of france is bad! john lives in paris. good good good",
-    "Ж [MASK] 中国 (1)",
-    "a [MASK] b",
+    "john lives in paris [MASK] <mask>",
+    "[MASK] <mask>",
+    "the [MASK] <mask> film is good, the capital of france is bad! john lives in paris. good good "
+    "good",
+    "Ж [MASK] <mask> 中国 (1)",
+    "a [MASK] <mask> b",
 };
 enum { TEXTS = 5 };
 

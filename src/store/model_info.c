@@ -7,6 +7,7 @@
 
 #include "base/file.h"
 #include "onnx/onnx.h"
+#include "text/text.h"
 
 #include <stdlib.h>
 
@@ -119,11 +120,6 @@ static Status read_labels(Loader *l) {
 
 // ---- Tokenizer and limits ----
 
-static bool has_tokenizer(const char *folder) {
-    return folder_has(folder, "tokenizer.json") || folder_has(folder, "vocab.txt") ||
-           folder_has(folder, "vocab.json");
-}
-
 // "org/name": what a registry could know, not a path.
 static bool looks_like_id(const char *text) {
     return text[0] != '.' && text[0] != '/' && text[0] != '~' &&
@@ -144,7 +140,7 @@ static Status read_written_tokenizer(Loader *l, const char *written) {
     char *folder = file_is_dir(path) ? mem_strdup(path) : path_dirname(path);
     if (!folder)
         status = error_out_of_memory(l->error, strlen(path));
-    else if (file_is_dir(path) ? has_tokenizer(path) : file_is_regular(path))
+    else if (file_is_dir(path) ? tokenizer_is_in(path) : file_is_regular(path))
         status = copy_text(&l->info->tokenizer_folder, l, folder);
     else if (looks_like_id(written))
         status = error_set(l->error, STATUS_NOT_FOUND,
@@ -156,7 +152,8 @@ static Status read_written_tokenizer(Loader *l, const char *written) {
     // A file of another name would be passed over in silence.
     if (status == STATUS_OK && !file_is_dir(path) &&
         strcmp(path_basename(path), "tokenizer.json") != 0 &&
-        strcmp(path_basename(path), "vocab.txt") != 0)
+        strcmp(path_basename(path), "vocab.txt") != 0 &&
+        !sv_ends_with(sv(path_basename(path)), SV(".model")))
         status =
             error_set(l->error, STATUS_UNSUPPORTED,
                       "preprocessing.tokenizer must be a folder or a file named tokenizer.json, "
@@ -171,9 +168,9 @@ static Status read_tokenizer(Loader *l) {
     const char *written = l->project ? l->project->preprocessing.tokenizer : NULL;
     if (written)
         return read_written_tokenizer(l, written);
-    if (has_tokenizer(l->hints))
+    if (tokenizer_is_in(l->hints))
         return copy_text(&l->info->tokenizer_folder, l, l->hints);
-    if (has_tokenizer(l->location->folder))
+    if (tokenizer_is_in(l->location->folder))
         return copy_text(&l->info->tokenizer_folder, l, l->location->folder);
     return STATUS_OK;
 }

@@ -69,6 +69,9 @@ int main(void) {
         ANSWERS_AS_THE_PIPELINE("sentences-cls"),
         ANSWERS_AS_THE_PIPELINE("sentences-max"),
         ANSWERS_AS_THE_PIPELINE("features"),
+        ANSWERS_AS_THE_PIPELINE("classify-xlm-roberta"),
+        ANSWERS_AS_THE_PIPELINE("mask-camembert"),
+        ANSWERS_AS_THE_PIPELINE("sentences-xlm-roberta"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -4,6 +4,9 @@
 
 #include "base/file.h"
 
+#include <limits.h>
+#include <stdio.h>
+
 static Status from_model(Buf *out, const char *folder, const char *name, StrView map,
                          StrView config, Error *error) {
     Buf model = BUF_INIT(SPM_MAX_FILE), added = BUF_INIT(PIPELINE_MAX_CONFIG);
@@ -36,29 +39,38 @@ static Status from_vocab_txt(Buf *out, const char *folder, StrView config, Error
     return status == STATUS_OK ? status : error_prefix(error, status, "vocab.txt");
 }
 
+enum { VOCAB_JSON, MERGES, VOCAB_TXT, FIRST_MODEL, NAME_COUNT = 6 };
+static const char *const NAMES[NAME_COUNT] = {"vocab.json",   "merges.txt",
+                                              "vocab.txt",    "sentencepiece.bpe.model",
+                                              "spiece.model", "tokenizer.model"};
+
+static bool has_file(const char *folder, const char *name) {
+    char path[PATH_MAX];
+    int len = snprintf(path, sizeof path, "%s/%s", folder, name);
+    return len > 0 && (size_t)len < sizeof path && file_is_regular(path);
+}
+
 Status rebuild_from_folder(Buf *out, const char *folder, StrView map, StrView config,
                            Error *error) {
-    enum { VOCAB_JSON, MERGES, VOCAB_TXT, MODELS, NAMES = 6 };
-    static const char *const names[NAMES] = {"vocab.json",   "merges.txt",
-                                             "vocab.txt",    "sentencepiece.bpe.model",
-                                             "spiece.model", "tokenizer.model"};
-    bool has[NAMES];
-    for (int i = 0; i < NAMES; i++) {
-        char *path = path_join(folder, names[i]);
-        if (!path)
-            return error_out_of_memory(error, strlen(folder));
-        has[i] = file_is_regular(path);
-        mem_free(path);
-    }
-    if (has[VOCAB_JSON] && has[MERGES])
+    if (has_file(folder, NAMES[VOCAB_JSON]) && has_file(folder, NAMES[MERGES]))
         return rebuild_from_merges(out, folder, map, config, error);
-    if (has[VOCAB_TXT])
+    if (has_file(folder, NAMES[VOCAB_TXT]))
         return from_vocab_txt(out, folder, config, error);
-    for (int i = MODELS; i < NAMES; i++)
-        if (has[i])
-            return from_model(out, folder, names[i], map, config, error);
+    for (int i = FIRST_MODEL; i < NAME_COUNT; i++)
+        if (has_file(folder, NAMES[i]))
+            return from_model(out, folder, NAMES[i], map, config, error);
     return error_set(error, STATUS_NOT_FOUND,
                      "no tokenizer.json, vocab.txt, vocab.json with merges.txt or SentencePiece "
                      "model in '%s'",
                      folder);
+}
+
+bool tokenizer_is_in(const char *folder) {
+    if (has_file(folder, "tokenizer.json") ||
+        (has_file(folder, NAMES[VOCAB_JSON]) && has_file(folder, NAMES[MERGES])))
+        return true;
+    for (int i = VOCAB_TXT; i < NAME_COUNT; i++)
+        if (has_file(folder, NAMES[i]))
+            return true;
+    return false;
 }

@@ -15,11 +15,14 @@
 typedef struct Tokenizer Tokenizer;
 
 // Opens the tokenizer of a model folder: tokenizer.json, else vocab.json with merges.txt (GPT-2 and
-// RoBERTa kinds), else vocab.txt (BERT kind); with tokenizer_config.json, special_tokens_map.json
-// and added_tokens.json where they are. STATUS_NOT_FOUND when there is none, STATUS_CORRUPT for a
-// broken file (named, with position), STATUS_UNSUPPORTED naming the component that is not
-// implemented.
+// RoBERTa kinds), else vocab.txt (BERT kind), else a SentencePiece model (sentencepiece.bpe.model,
+// spiece.model, tokenizer.model; the class in tokenizer_config.json or config.json says of which
+// kind); with tokenizer_config.json, special_tokens_map.json and added_tokens.json where they are.
+// STATUS_NOT_FOUND when there is none, STATUS_CORRUPT for a broken file (named, with position),
+// STATUS_UNSUPPORTED naming the component that is not implemented.
 Status tokenizer_open(Tokenizer **out, const char *folder, const Log *log, Error *error);
+// Whether a folder has files that tokenizer_open would open.
+bool tokenizer_is_in(const char *folder);
 // From the text of a tokenizer.json. `config` is tokenizer_config.json's text or empty.
 Status tokenizer_open_json(Tokenizer **out, StrView json, StrView config, Error *error);
 void tokenizer_close(Tokenizer *tokenizer);

@@ -74,6 +74,17 @@ gpux run ./texts 'a good film' --format hf; code 0
 case $(tr -d ' \n' <"$temp/out") in '[[{"label":'*) ;; *) problem "hf: $(cat "$temp/out")" ;; esac
 gpux run ./texts 'a good film' --format raw; code 0; out_has '"logits"'; out_lacks '"predictions"'; end
 
+begin 'a folder with nothing but a SentencePiece model answers as sentence-transformers'
+cp -r "$models/../tasks/sentences-xlm-roberta" multilingual
+sed -n '2s/.*"answer": \[\(.*\)\]}.*/\1/p' multilingual/cases.json | tr ',' '\n' >expected-vector.txt
+rm multilingual/tokenizer_config.json multilingual/cases.json
+gpux convert multilingual; code 0; err_is_empty
+gpux run ./multilingual --text 'Où est la bibliothèque?'; code 0
+[ "$(wc -l <expected-vector.txt)" -eq 16 ] || problem "$(wc -l <expected-vector.txt) expected numbers, not 16"
+numbers_of "$temp/out" embeddings >got-vector.txt
+paste expected-vector.txt got-vector.txt | awk '{ d = $1 - $2; if (d < 0) d = -d; if (d > 1e-4 || NF != 2) bad = 1 } END { exit bad || NR != 16 }' || problem "$(paste expected-vector.txt got-vector.txt)"
+end
+
 begin '--output writes the result and says where'
 gpux run ./texts 'a good film' -o result.json; code 0; out_is 'Results saved to: result.json'
 cmp -s first.json result.json || problem 'the file differs'; end

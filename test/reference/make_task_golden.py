@@ -1,7 +1,7 @@
 """Makes test/golden/tasks: tiny checkpoints with a real tokenizer, one per task, and beside each the
 answers that the hub's pipelines give for a list of requests.
 
-Usage: python test/reference/make_task_golden.py [OUTPUT_FOLDER]
+Usage: python test/reference/make_task_golden.py [OUTPUT_FOLDER [KIND...]]
 
 Each folder is what a download looks like, plus cases.json: requests in gpux's form and the answers
 in the hub's. Question answering has no pipeline in this version of transformers; its documented
@@ -424,14 +424,108 @@ def embeddings(root):
         write_cases(folder, cases)
 
 
+# ---- Multilingual models with nothing but a SentencePiece model ----
+
+
+def make_multilingual(root, name, kind, model_class, seed, **settings):
+    folder = os.path.join(root, name)
+    shutil.rmtree(folder, ignore_errors=True)
+    model_type, config_class = {"xlm-roberta": ("XLMRoberta", transformers.XLMRobertaConfig),
+                                "camembert": ("Camembert", transformers.CamembertConfig)}[kind]
+    source = os.path.join(root, "..", "sentencepiece", kind, "sentencepiece.bpe.model")
+    os.makedirs(folder)
+    shutil.copy(source, folder)
+    config = config_class(
+        hidden_size=16, num_attention_heads=2, num_hidden_layers=1, intermediate_size=20, vocab_size=256,
+        max_position_embeddings=42, pad_token_id=1, type_vocab_size=1, **settings,
+    )
+    config.save_pretrained(folder)
+    tokenizer = AutoTokenizer.from_pretrained(folder)
+    assert type(tokenizer).__name__ == model_type + "Tokenizer", type(tokenizer)
+    config.vocab_size = len(tokenizer)
+    model = model_class(config)
+    randomise(model, seed, 0.7)
+    model.half().save_pretrained(folder)
+    with open(os.path.join(folder, "tokenizer_config.json"), "w") as file:
+        json.dump({"tokenizer_class": model_type + "Tokenizer", "model_max_length": 24}, file)
+        file.write("\n")
+    generation = os.path.join(folder, "generation_config.json")
+    if os.path.exists(generation):
+        os.remove(generation)
+    return folder
+
+
+def open_multilingual(model_class, folder):
+    model = model_class.from_pretrained(folder, dtype=torch.float32, attn_implementation="eager").eval()
+    return model, AutoTokenizer.from_pretrained(folder)
+
+
+def multilingual(root):
+    texts = ["Où est la bibliothèque?", "The quick brown fox. 12,345", "Ж 東京 ½", "", "the dog  <mask> </s> x"] + TEXTS[:5]
+    model_class = transformers.XLMRobertaForSequenceClassification
+    folder = make_multilingual(root, "classify-xlm-roberta", "xlm-roberta", model_class, 81, num_labels=3)
+    model, tokenizer = open_multilingual(model_class, folder)
+    pipe = pipeline("text-classification", model=model, tokenizer=tokenizer)
+    pair = {"text": texts[0], "text_pair": texts[1]}
+    write_cases(folder, [({"inputs": text}, [pipe(text, truncation=True, top_k=None)]) for text in texts + [pair]])
+
+    model_class = transformers.CamembertForMaskedLM
+    folder = make_multilingual(root, "mask-camembert", "camembert", model_class, 82)
+    model, tokenizer = open_multilingual(model_class, folder)
+    pipe = pipeline("fill-mask", model=model, tokenizer=tokenizer)
+    masked = ["Où est la <mask>?", "<mask>", "the <mask> of  <mask> is", "<mask> étudie.", "Ж <mask>東京", "a<mask>b"]
+    cases = [({"inputs": text, "parameters": {"top_k": k}}, pipe(text, top_k=k)) for text in masked for k in (5, 1)]
+    write_cases(folder, cases)
+
+    sentence_model(root, "sentences-xlm-roberta", 83, texts)
+
+
+def sentence_model(root, name, seed, texts, lower=False, prompts=None, default=None, include_prompt=True):
+    """An XLM-RoBERTa with pooling and normalisation; `prompts` and what goes with them."""
+    from sentence_transformers import SentenceTransformer
+
+    folder = make_multilingual(root, name, "xlm-roberta", transformers.XLMRobertaModel, seed)
+    prefix = "sentence_transformers.models."
+    write_json(os.path.join(folder, "modules.json"), [
+        {"idx": index, "name": str(index), "path": path, "type": prefix + kind}
+        for index, (path, kind) in enumerate([("", "Transformer"), ("1_Pooling", "Pooling"), ("2_Normalize", "Normalize")])
+    ])
+    write_json(os.path.join(folder, "1_Pooling", "config.json"), {
+        "word_embedding_dimension": 16, "pooling_mode_cls_token": False, "pooling_mode_mean_tokens": True,
+        **({} if include_prompt else {"include_prompt": False}),
+    })
+    write_json(os.path.join(folder, "sentence_bert_config.json"), {"max_seq_length": 20, "do_lower_case": lower})
+    if prompts is not None:
+        write_json(os.path.join(folder, "config_sentence_transformers.json"), {"prompts": prompts, "default_prompt_name": default})
+    model = SentenceTransformer(folder, device="cpu", model_kwargs={"dtype": torch.float32, "attn_implementation": "eager"})
+    assert model.max_seq_length == 20, model.max_seq_length
+
+    def ask(texts, **options):
+        return [model.encode(text, **options).tolist() for text in texts]
+
+    cases = [({"inputs": text}, ask([text])[0]) for text in texts]
+    cases.append(({"inputs": texts[:3]}, ask(texts[:3])))
+    for prompt in [*(prompts or {}), "query", "document"]:
+        for text in texts[:4]:
+            cases.append(({"inputs": text, "parameters": {"prompt_name": prompt}}, ask([text], prompt_name=prompt)[0]))
+        cases.append(({"inputs": texts[:3], "prompt_name": prompt}, ask(texts[:3], prompt_name=prompt)))
+    vectors = np.array(ask(texts[:4]))
+    inputs = {"source_sentence": texts[3] or texts[0], "sentences": texts[:3]}
+    source = np.array(ask([inputs["source_sentence"]])[0])
+    cases.append(({"inputs": inputs}, (vectors[:3] @ source).tolist()))
+    write_cases(folder, cases)
+
+
 def main():
     root = sys.argv[1] if len(sys.argv) > 1 else ROOT
     os.makedirs(root, exist_ok=True)
     torch.set_num_threads(1)
     transformers.logging.set_verbosity_error()
     warnings.filterwarnings("ignore")
-    for make in (text_classification, token_classification, fill_mask, question_answering, zero_shot, embeddings):
-        make(root)
+    makers = (text_classification, token_classification, fill_mask, question_answering, zero_shot, embeddings, multilingual)
+    for make in makers:
+        if len(sys.argv) < 3 or make.__name__ in sys.argv[2:]:
+            make(root)
     files = [os.path.join(folder, file) for folder, _, names in os.walk(root) for file in names]
     print(f"{len(files)} files, {sum(map(os.path.getsize, files))} bytes")
 
