@@ -260,6 +260,8 @@ Status open_tokenizer(Tokenizer **out, const ModelInfo *info, const Log *log, Er
         return STATUS_OK;
     Error reason;
     Status status = tokenizer_open(out, info->tokenizer_folder, log, &reason);
+    if (status == STATUS_OK && info->do_lower_case)
+        tokenizer_lower_case(*out);
     if (status == STATUS_NOT_FOUND)
         return STATUS_OK;
     if (status == STATUS_UNSUPPORTED) {

@@ -85,6 +85,7 @@ static Status choose_pooling(SentenceModel *out, const JsonValue *config, const 
         return error_set(error, STATUS_UNSUPPORTED, "%s: pooling mode '%s' is not supported", file,
                          chosen->name);
     out->pooling = chosen->pooling;
+    out->skips_prompt = !json_bool_or(config, "include_prompt", true);
     return STATUS_OK;
 }
 

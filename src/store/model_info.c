@@ -184,7 +184,8 @@ static Status read_sentence(Loader *l) {
     info->pooling = l->sentence.pooling;
     info->normalize = l->sentence.normalize;
     info->do_lower_case = l->sentence.do_lower_case;
-    return STATUS_OK;
+    info->skips_prompt = l->sentence.skips_prompt;
+    return prompts_read(info, l->hints, l->error);
 }
 
 static Status read_max_length(Loader *l) {

@@ -34,9 +34,14 @@ typedef struct SentenceModel {
     bool normalize;
     size_t max_length; // 0 = not said
     bool do_lower_case;
+    bool skips_prompt; // pooling leaves out the tokens of a prompt
 } SentenceModel;
 // STATUS_UNSUPPORTED for modules that gpux does not compute, STATUS_CORRUPT for files at odds.
 Status sentence_read(SentenceModel *out, const char *folder, Error *error);
+
+// The prompts of config_sentence_transformers.json into *info. STATUS_CORRUPT when the default one
+// is not among them.
+Status prompts_read(ModelInfo *info, const char *folder, Error *error);
 
 // max_seq_length, else model_max_length of tokenizer_config.json (below 10^6), else 0.
 Status folder_max_length(size_t *out, const char *folder, const SentenceModel *sentence,

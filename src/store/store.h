@@ -65,6 +65,11 @@ typedef enum Pooling {
     POOLING_LAST_TOKEN,
 } Pooling;
 
+// Put in front of a text before it is embedded.
+typedef struct Prompt {
+    const char *name, *text; // text may be empty
+} Prompt;
+
 typedef enum ProblemType {
     PROBLEM_SINGLE_LABEL, // softmax
     PROBLEM_MULTI_LABEL,  // sigmoid; also for one label
@@ -84,7 +89,11 @@ typedef struct ModelInfo {
     size_t label_count;
     ProblemType problem_type;
     Pooling pooling;
-    bool normalize;    // L2 after pooling, when modules.json has it
+    bool normalize;        // L2 after pooling, when modules.json has it
+    const Prompt *prompts; // of an embedding model: sentence-transformers' own and the model's
+    size_t prompt_count;
+    const Prompt *default_prompt; // applied when a request names none, or NULL
+    bool skips_prompt;            // the tokens of a prompt are not pooled
     size_t max_length; // tokens, first present of the documented order; 0 = the model's positions
     size_t max_length_set;       // non-zero only when gpux.yml wrote preprocessing.max_length
     bool do_lower_case;          // from sentence_bert_config.json: lower-case before tokenising

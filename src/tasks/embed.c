@@ -1,13 +1,14 @@
 // Text → pooled, normalised vector: sentence-similarity and feature-extraction.
 //
 // Pooling follows sentence-transformers' modules: over the tokens of the row, special tokens
-// included, which is the attention mask of the padded form.
+// included, which is the attention mask of the padded form; so do prompts.
+#include "base/checked.h"
 #include "tasks/private.h"
 
 #include <math.h>
 
 static const char *const embed_parameters[] = {"normalize", "truncate", "truncation_direction",
-                                               NULL};
+                                               "prompt_name", NULL};
 
 static Status read_similarity(Request *request, Element *element, const JsonValue *object,
                               Error *error) {
@@ -23,6 +24,63 @@ static Status read_similarity(Request *request, Element *element, const JsonValu
         if (!json_as_string(&element->inputs[i + 1].text, json_at(sentences, i)))
             return error_set(error, STATUS_INVALID,
                              "Invalid input type for 'sentences': expected array of strings");
+    return STATUS_OK;
+}
+
+static Status unknown_prompt(const ModelInfo *info, StrView name, Error *error) {
+    Buf names = BUF_INIT(512);
+    for (size_t i = 0; i < info->prompt_count; i++)
+        buf_printf(&names, "%s%s", i ? ", " : "", info->prompts[i].name);
+    error_set(error, STATUS_INVALID, "The model has no prompt '%.*s'; it has: %s",
+              (int)(name.len < 64 ? name.len : 64), name.ptr, names.ptr ? names.ptr : "");
+    buf_free(&names);
+    return STATUS_INVALID;
+}
+
+// The prompt that the request names, else the model's default; may be empty.
+static Status read_prompt(StrView *out, const Request *request, const Element *element,
+                          Error *error) {
+    const ModelInfo *info = request->model->info;
+    const JsonValue *value = element_param(element, "prompt_name");
+    StrView name;
+    *out = sv(info->default_prompt ? info->default_prompt->text : "");
+    if (!value || json_kind(value) == JSON_NULL)
+        return STATUS_OK;
+    if (!json_as_string(&name, value))
+        return error_set(error, STATUS_INVALID, "Parameter 'prompt_name' must be a string");
+    for (size_t i = 0; i < info->prompt_count; i++) {
+        if (sv_equal_cstr(name, info->prompts[i].name)) {
+            *out = sv(info->prompts[i].text);
+            return STATUS_OK;
+        }
+    }
+    return unknown_prompt(info, name, error);
+}
+
+static Status put_prompt(Request *request, Input *input, StrView prompt, Error *error) {
+    size_t len;
+    char *text =
+        size_add(&len, prompt.len, input->text.len) ? arena_alloc(&request->arena, len) : NULL;
+    if (!text)
+        return error_out_of_memory(error, prompt.len);
+    memcpy(text, prompt.ptr, prompt.len);
+    if (input->text.len > 0)
+        memcpy(text + prompt.len, input->text.ptr, input->text.len);
+    input->text = sv_n(text, len);
+    return STATUS_OK;
+}
+
+// The tokens of a prompt by itself, without the special token at its end.
+static Status count_prompt(size_t *out, Request *request, StrView prompt,
+                           const EncodeOptions *options, Error *error) {
+    EncodingList list;
+    TRY(tokenizer_encode(&list, request->model->tokenizer, prompt, (StrView){NULL, 0}, options,
+                         error));
+    const Encoding *encoding = &list.items[0];
+    *out = encoding->len;
+    if (*out > 0 && encoding->flags[*out - 1] & TOKEN_IS_SPECIAL)
+        (*out)--;
+    encoding_list_free(&list);
     return STATUS_OK;
 }
 
@@ -44,8 +102,16 @@ static Status embed_prepare(Request *request, Element *element, Error *error) {
     options.truncate_left = direction == 1;
     if (!truncate)
         options.max_length = 0;
+    StrView prompt;
+    size_t skip = 0;
+    TRY(read_prompt(&prompt, request, element, error));
+    if (prompt.len > 0 && request->model->info->skips_prompt)
+        TRY(count_prompt(&skip, request, prompt, &options, error));
     for (size_t i = 0; i < element->n_inputs; i++) {
+        if (prompt.len > 0)
+            TRY(put_prompt(request, &element->inputs[i], prompt, error));
         TRY(input_encode(request, &element->inputs[i], &options, error));
+        element->inputs[i].rows[0].skip = skip;
         size_t len = element->inputs[i].rows[0].encoding->len;
         if (!truncate && limit && len > limit)
             return error_set(
@@ -56,12 +122,12 @@ static Status embed_prepare(Request *request, Element *element, Error *error) {
     return STATUS_OK;
 }
 
-static void pool_mean(const RowOutput *tokens, Pooling pooling, float *out) {
+static void pool_mean(const RowOutput *tokens, size_t first, Pooling pooling, float *out) {
     memset(out, 0, tokens->width * sizeof(float));
-    for (size_t t = 0; t < tokens->rows; t++)
+    for (size_t t = first; t < tokens->rows; t++)
         for (size_t i = 0; i < tokens->width; i++)
             out[i] += tokens->data[t * tokens->ld + i];
-    float divisor = (float)tokens->rows;
+    float divisor = (float)(tokens->rows - first);
     if (pooling == POOLING_MEAN_SQRT_LEN)
         divisor = sqrtf(divisor);
     for (size_t i = 0; i < tokens->width; i++)
@@ -73,22 +139,24 @@ static Status embed_collect(Request *request, Row *row, const RowOutput *outputs
     size_t width = tokens->width;
     TRY(row_values(request, row, width, width, error));
     float *out = row->values;
+    // A prompt that fills the row leaves nothing else to pool.
+    size_t first = row->skip < tokens->rows ? row->skip : 0;
     switch (request->model->info->pooling) {
     case POOLING_CLS:
-        memcpy(out, tokens->data, width * sizeof(float));
+        memcpy(out, tokens->data + first * tokens->ld, width * sizeof(float));
         break;
     case POOLING_LAST_TOKEN:
         memcpy(out, tokens->data + (tokens->rows - 1) * tokens->ld, width * sizeof(float));
         break;
     case POOLING_MAX:
-        memcpy(out, tokens->data, width * sizeof(float));
-        for (size_t t = 1; t < tokens->rows; t++)
+        memcpy(out, tokens->data + first * tokens->ld, width * sizeof(float));
+        for (size_t t = first + 1; t < tokens->rows; t++)
             for (size_t i = 0; i < width; i++)
                 out[i] = fmaxf(out[i], tokens->data[t * tokens->ld + i]);
         break;
     case POOLING_MEAN:
     case POOLING_MEAN_SQRT_LEN:
-        pool_mean(tokens, request->model->info->pooling, out);
+        pool_mean(tokens, first, request->model->info->pooling, out);
         break;
     }
     return STATUS_OK;

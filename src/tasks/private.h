@@ -11,6 +11,7 @@ typedef struct Row {
     float *values; // what the task collected, in the request's arena
     size_t count;  // of values
     size_t width;  // of the vectors that values are
+    size_t skip;   // embeddings: tokens at the start that are not pooled
     float **kept;  // per output, all of it, when outputs are kept
     size_t *kept_rows, *kept_widths;
 } Row;

@@ -72,6 +72,8 @@ int main(void) {
         ANSWERS_AS_THE_PIPELINE("classify-xlm-roberta"),
         ANSWERS_AS_THE_PIPELINE("mask-camembert"),
         ANSWERS_AS_THE_PIPELINE("sentences-xlm-roberta"),
+        ANSWERS_AS_THE_PIPELINE("sentences-prompts"),
+        ANSWERS_AS_THE_PIPELINE("sentences-prompt-skipped"),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

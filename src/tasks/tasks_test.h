@@ -79,6 +79,8 @@ static inline void load_test_model(TestModel *test) {
                         : STATUS_NOT_FOUND;
     if (status != STATUS_NOT_FOUND)
         check_ok(status, &error);
+    if (test->tokenizer && test->info->do_lower_case)
+        tokenizer_lower_case(test->tokenizer);
     check_ok(runner_new(&test->runner, test->model, &runner, &error), &error);
     test->task = (TaskModel){test->model, test->info, test->tokenizer};
 }

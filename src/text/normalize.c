@@ -244,11 +244,20 @@ static Status run_step(const Tokenizer *tokenizer, const NormalizeStep *step, Al
     return STATUS_OK;
 }
 
+void tokenizer_lower_case(Tokenizer *tokenizer) {
+    tokenizer->lowers_first = true;
+    for (size_t i = 0; i < tokenizer->normalizer_count; i++)
+        if (tokenizer->normalizer[i].kind == NORMALIZE_LOWER)
+            tokenizer->lowers_first = false;
+}
+
 Status normalize_run(const Tokenizer *tokenizer, AlignedText *text, AlignedText *spare,
                      uint32_t origin, Error *error) {
     bool is_ascii = text_is_ascii(text->bytes, text->len);
-    for (size_t i = 0; i < tokenizer->normalizer_count; i++) {
-        const NormalizeStep *step = &tokenizer->normalizer[i];
+    static const NormalizeStep lowering = {.kind = NORMALIZE_LOWER};
+    const size_t own = tokenizer->lowers_first;
+    for (size_t i = 0; i < tokenizer->normalizer_count + own; i++) {
+        const NormalizeStep *step = i < own ? &lowering : &tokenizer->normalizer[i - own];
         if (is_ascii && run_on_ascii(step, text))
             continue;
         spare->len = 0;

@@ -334,6 +334,7 @@ struct Tokenizer {
     AddedTokens added;
     NormalizeStep *normalizer; // [normalizer_count]
     size_t normalizer_count;
+    bool lowers_first; // an own step in front of the normalizer
     PreTokenizeStep *pretokenizer;
     size_t pretokenizer_count;
     Model model;

@@ -26,6 +26,9 @@ bool tokenizer_is_in(const char *folder);
 // From the text of a tokenizer.json. `config` is tokenizer_config.json's text or empty.
 Status tokenizer_open_json(Tokenizer **out, StrView json, StrView config, Error *error);
 void tokenizer_close(Tokenizer *tokenizer);
+// Lower-cases texts before anything else, if the normalizer has no step that does. To be called
+// before the tokenizer is used or shared.
+void tokenizer_lower_case(Tokenizer *tokenizer);
 
 // Bits of Encoding.flags.
 enum {

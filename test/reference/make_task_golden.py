@@ -478,6 +478,10 @@ def multilingual(root):
     write_cases(folder, cases)
 
     sentence_model(root, "sentences-xlm-roberta", 83, texts)
+    prompts = {"query": "query: ", "passage": "The passage, ", "none": ""}
+    cased = ["ÉTUDIER İ", "THE QUICK Brown Fox", *texts[:4]]
+    sentence_model(root, "sentences-prompts", 84, cased, True, prompts, "passage")
+    sentence_model(root, "sentences-prompt-skipped", 85, texts, prompts=prompts, include_prompt=False)
 
 
 def sentence_model(root, name, seed, texts, lower=False, prompts=None, default=None, include_prompt=True):
