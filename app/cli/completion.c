@@ -51,6 +51,8 @@ void completion_each_word(const char *group,
             // Commands of a group stand together in the table.
             if (!sv_equal(first, last))
                 each(out, first, len == name.len ? &COMMANDS[i] : NULL);
+            if (COMMANDS[i].alias != NULL)
+                each(out, sv(COMMANDS[i].alias), &COMMANDS[i]);
             last = first;
         } else if (len < name.len && sv_equal_cstr(first, group)) {
             each(out, sv(name.ptr + len + 1), &COMMANDS[i]);
@@ -159,34 +161,49 @@ static void append_kind(Buf *out, ValueKind kind, const Option *option,
     buf_append_cstr(out, "' ;;\n");
 }
 
+static void append_bash_values_of(Buf *out, const char *name, const Command *command) {
+    for (size_t i = 0; i < command->option_count; i++) {
+        const Option *option = &command->options[i];
+        if (option->kind == OPTION_FLAG)
+            continue;
+        buf_printf(out, "    '%s --%s'", name, option->name);
+        if (option->alias != NULL)
+            buf_printf(out, " | '%s --%s'", name, option->alias);
+        if (option->short_name != '\0')
+            buf_printf(out, " | '%s -%c'", name, option->short_name);
+        buf_append_cstr(out, ") ");
+        append_kind(out, completion_option_kind(option), option, NULL);
+    }
+}
+
+static void append_bash_arguments_of(Buf *out, const char *name, const Command *command) {
+    for (size_t i = 0; i < command->positional_count; i++) {
+        const Positional *positional = &command->positionals[i];
+        buf_printf(out, "    '%s %zu') ", name, i);
+        append_kind(out, completion_positional_kind(positional), NULL, positional);
+    }
+}
+
+void completion_each_name(void (*each)(Buf *out, const char *name, const Command *command),
+                          Buf *out) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+        each(out, COMMANDS[i].name, &COMMANDS[i]);
+        if (COMMANDS[i].alias != NULL)
+            each(out, COMMANDS[i].alias, &COMMANDS[i]);
+    }
+}
+
 // _gpux_value "run --input": the kind of the option's value, nothing for a flag.
 static void append_bash_values(Buf *out) {
     buf_append_cstr(out, "_gpux_value() {\n    case $1 in\n");
-    for (size_t c = 0; c < COMMAND_COUNT; c++)
-        for (size_t i = 0; i < COMMANDS[c].option_count; i++) {
-            const Option *option = &COMMANDS[c].options[i];
-            if (option->kind == OPTION_FLAG)
-                continue;
-            buf_printf(out, "    '%s --%s'", COMMANDS[c].name, option->name);
-            if (option->alias != NULL)
-                buf_printf(out, " | '%s --%s'", COMMANDS[c].name, option->alias);
-            if (option->short_name != '\0')
-                buf_printf(out, " | '%s -%c'", COMMANDS[c].name, option->short_name);
-            buf_append_cstr(out, ") ");
-            append_kind(out, completion_option_kind(option), option, NULL);
-        }
+    completion_each_name(append_bash_values_of, out);
     buf_append_cstr(out, "    *) REPLY= ;;\n    esac\n}\n\n");
 }
 
 // _gpux_argument "run 0": the kind of the command's first argument.
 static void append_bash_arguments(Buf *out) {
     buf_append_cstr(out, "_gpux_argument() {\n    case $1 in\n");
-    for (size_t c = 0; c < COMMAND_COUNT; c++)
-        for (size_t i = 0; i < COMMANDS[c].positional_count; i++) {
-            const Positional *positional = &COMMANDS[c].positionals[i];
-            buf_printf(out, "    '%s %zu') ", COMMANDS[c].name, i);
-            append_kind(out, completion_positional_kind(positional), NULL, positional);
-        }
+    completion_each_name(append_bash_arguments_of, out);
     buf_append_cstr(out, "    *) REPLY= ;;\n    esac\n}\n\n");
 }
 
@@ -221,8 +238,7 @@ void completion_bash(Buf *out) {
     completion_each_word(NULL, append_bash_group, out);
     buf_append_cstr(out, "    *) REPLY= ;;\n    esac\n}\n\n_gpux_options() {\n    case $1 in\n");
     append_bash_options_of(out, "", &COMMAND_ROOT);
-    for (size_t i = 0; i < COMMAND_COUNT; i++)
-        append_bash_options_of(out, COMMANDS[i].name, &COMMANDS[i]);
+    completion_each_name(append_bash_options_of, out);
     buf_append_cstr(out, "    *) REPLY=--help ;;\n    esac\n}\n\n");
     append_bash_values(out);
     append_bash_arguments(out);

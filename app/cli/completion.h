@@ -36,5 +36,8 @@ void completion_words(Buf *out, const Option *option, const Positional *position
 // `each` for every one, with the command, or with NULL for a group.
 void completion_each_word(const char *group,
                           void (*each)(Buf *out, StrView word, const Command *command), Buf *out);
+// Calls `each` for every command under its name, and again under its alias.
+void completion_each_name(void (*each)(Buf *out, const char *name, const Command *command),
+                          Buf *out);
 
 #endif

@@ -103,13 +103,13 @@ static void append_options(Buf *out, const char *name, const Command *command) {
     }
 }
 
-static void append_positionals(Buf *out, const Command *command) {
+static void append_positionals(Buf *out, const char *name, const Command *command) {
     for (size_t i = 0; i < command->positional_count; i++) {
         const Positional *positional = &command->positionals[i];
         ValueKind kind = completion_positional_kind(positional);
         if (kind == VALUE_ANY)
             continue;
-        buf_printf(out, "complete -c gpux -n '__gpux_at \"%s\" %zu'", command->name, i);
+        buf_printf(out, "complete -c gpux -n '__gpux_at \"%s\" %zu'", name, i);
         append_candidates(out, kind, NULL, positional);
         buf_append_byte(out, '\n');
     }
@@ -134,6 +134,17 @@ static void append_second_word(Buf *out, const Command *command) {
     buf_append_byte(out, '\n');
 }
 
+static void append_valued(Buf *out, const char *name, const Command *command) {
+    for (size_t i = 0; i < command->option_count; i++) {
+        const Option *option = &command->options[i];
+        if (option->kind == OPTION_FLAG)
+            continue;
+        buf_printf(out, " '%s --%s'", name, option->name);
+        if (option->short_name != '\0')
+            buf_printf(out, " '%s -%c'", name, option->short_name);
+    }
+}
+
 // The lists that __gpux_state looks into.
 static void append_lists(Buf *out) {
     buf_append_cstr(out, "set -g __gpux_groups");
@@ -143,15 +154,7 @@ static void append_lists(Buf *out) {
             buf_printf(out, " %.*s", (int)len, COMMANDS[i].name);
     }
     buf_append_cstr(out, "\nset -g __gpux_valued");
-    for (size_t c = 0; c < COMMAND_COUNT; c++)
-        for (size_t i = 0; i < COMMANDS[c].option_count; i++) {
-            const Option *option = &COMMANDS[c].options[i];
-            if (option->kind == OPTION_FLAG)
-                continue;
-            buf_printf(out, " '%s --%s'", COMMANDS[c].name, option->name);
-            if (option->short_name != '\0')
-                buf_printf(out, " '%s -%c'", COMMANDS[c].name, option->short_name);
-        }
+    completion_each_name(append_valued, out);
     buf_append_cstr(out, "\n\n");
 }
 
@@ -161,9 +164,8 @@ void completion_fish(Buf *out) {
     buf_append_cstr(out, FUNCTIONS);
     completion_each_word(NULL, append_first_word, out);
     append_options(out, "", &COMMAND_ROOT);
-    for (size_t i = 0; i < COMMAND_COUNT; i++) {
+    for (size_t i = 0; i < COMMAND_COUNT; i++)
         append_second_word(out, &COMMANDS[i]);
-        append_options(out, COMMANDS[i].name, &COMMANDS[i]);
-        append_positionals(out, &COMMANDS[i]);
-    }
+    completion_each_name(append_options, out);
+    completion_each_name(append_positionals, out);
 }

@@ -56,7 +56,7 @@ static void words_come_from_the_tables(void **state) {
     assert_string_equal(words.ptr, "gpux hf raw");
     buf_clear(&words);
     completion_words(&words, NULL, &(Positional){.name = "COMMAND"});
-    assert_non_null(strstr(words.ptr, "run batch pull list rm "));
+    assert_non_null(strstr(words.ptr, "run batch pull list ls rm remove "));
     buf_clear(&words);
     completion_words(&words, NULL, &(Positional){.name = "SUBCOMMAND"});
     assert_string_equal(words.ptr, "run pull");

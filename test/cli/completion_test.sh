@@ -49,6 +49,13 @@ if command -v bash >/dev/null; then
     completes help batch ''; out_is "$(printf 'pull\nrun')"
     completes --he; out_is --help; end
 
+    begin 'bash completes aliases as the commands they stand for'
+    completes l; out_is "$(printf 'list\nlogin\nlogout\nls')"
+    completes rem; out_is remove
+    completes remove --al; out_is --all
+    completes ls --cache-dir fol; out_is folder
+    completes remove fol; out_is folder; end
+
     begin 'bash completes models, folders and files where they belong'
     completes run ''; out_is "$(printf 'a folder\nfolder\nmodel.onnx')"
     completes run -p cpu fol; out_is folder
@@ -63,13 +70,13 @@ if command -v fish >/dev/null; then
     begin 'fish completes commands, options, values and models'
     cat >try.fish <<'FISH'
 source fish.sh
-for line in 'gpux ins' 'gpux batch ' 'gpux batch run --res' 'gpux run --format h' 'gpux run mod' 'gpux batch run folder no' 'gpux completion z'
+for line in 'gpux ins' 'gpux remo' 'gpux remove --al' 'gpux batch ' 'gpux batch run --res' 'gpux run --format h' 'gpux run mod' 'gpux batch run folder no' 'gpux completion z'
     complete -C $line | string replace -r '\t.*' ''
 end
 FISH
     fish --no-config try.fish >"$temp/out" 2>"$temp/err"; last_command='fish'
     err_is_empty
-    out_is "$(printf 'inspect\npull\nrun\n--resume\nhf\nmodel.onnx\nnotes.txt\nzsh')"; end
+    out_is "$(printf 'inspect\nremove\n--all\npull\nrun\n--resume\nhf\nmodel.onnx\nnotes.txt\nzsh')"; end
 fi
 
 if command -v zsh >/dev/null; then
