@@ -98,18 +98,33 @@ static int convert_folder(Cli *cli, const char *folder) {
     return code;
 }
 
-int cmd_convert(Cli *cli) {
-    const char *path = args_positional(&cli->args, 0);
+// The folder that a path, or the name of a cached model, leads to. EXIT_OK, or the exit code.
+static int find_folder(char **out, const Cli *cli, const char *name) {
     FileStat stat;
-    if (!file_stat(&stat, path))
-        return cli_fail(cli, "Error", "Model folder not found: %s", path);
-    char *folder = stat.is_dir ? mem_strdup(path) : path_dirname(path);
-    if (folder == NULL)
+    gpux_text text = {0};
+    gpux_location_options where = GPUX_LOCATION_OPTIONS_INIT;
+    // A mistyped name must not end up at the project of this folder.
+    bool is_cached_name = strchr(name, '/') != NULL || !file_is_regular("gpux.yml");
+    if (file_stat(&stat, name))
+        *out = stat.is_dir ? mem_strdup(name) : path_dirname(name);
+    else if (is_cached_name && gpux_resolve(&text, cli->env, name, &where, NULL) == GPUX_OK)
+        *out = mem_strdup(text.ptr);
+    else
+        return cli_fail(cli, "Error", "Model folder not found: %s", name);
+    gpux_text_free(&text);
+    if (*out == NULL)
         return cli_fail(cli, "Error", "out of memory");
-    size_t len = strlen(folder);
-    while (len > 1 && folder[len - 1] == '/')
-        folder[--len] = '\0';
+    size_t len = strlen(*out);
+    while (len > 1 && (*out)[len - 1] == '/')
+        (*out)[--len] = '\0';
+    return EXIT_OK;
+}
+
+int cmd_convert(Cli *cli) {
+    char *folder = NULL;
     int code = cli_open(cli);
+    if (code == EXIT_OK)
+        code = find_folder(&folder, cli, args_positional(&cli->args, 0));
     if (code == EXIT_OK)
         code = convert_folder(cli, folder);
     mem_free(folder);

@@ -333,7 +333,7 @@ static const Command COMMAND_TABLE[] = {
         .summary = "Convert a checkpoint folder to a model that gpux runs",
         .details =
             "Writes model.onnx, gpux.yml and metadata.json beside the weights, which stay as "
-            "they are.",
+            "they are. The id of a cached model stands for its folder.",
         .positionals = CONVERT_POSITIONALS,
         .positional_count = COUNT(CONVERT_POSITIONALS),
         .options = CONVERT_OPTIONS,

@@ -35,7 +35,8 @@ PullJob pull_job(Cli *cli, const char *model) {
         const char *format = args_text(args, "format");
         options.format = strcmp(format, "auto") != 0 ? format : NULL;
         options.jobs = (int)args_number(args, "jobs");
-        options.opset = (int)args_number(args, "opset");
+        // Not asked for, a cached model keeps the opset it has.
+        options.opset = args_is_set(args, "opset") ? (int)args_number(args, "opset") : 0;
         options.task = args_text(args, "task");
         options.force = args_flag(args, "force");
         options.all_files = args_flag(args, "all-files");

@@ -77,12 +77,20 @@ static bool pass_progress(void *ctx, const PullEvent *event) {
            options->progress(options->progress_ctx, (const gpux_pull_event *)event);
 }
 
+static ConvertOptions convert_options(const PullContext *pull) {
+    return (ConvertOptions){
+        .task = pull->options->task, .opset = pull->options->opset, .log = &pull->env->log};
+}
+
+static bool is_converted_as_wanted(void *ctx, const char *folder) {
+    ConvertOptions options = convert_options(ctx);
+    return store_is_converted_as(folder, &options);
+}
+
 static Status convert_pulled(void *ctx, const char *folder, const PullFacts *facts, Error *error) {
-    const PullContext *pull = ctx;
     (void)facts;
     Buf report = BUF_INIT(MAX_TEXT_BYTES);
-    ConvertOptions options = {
-        .task = pull->options->task, .opset = pull->options->opset, .log = &pull->env->log};
+    ConvertOptions options = convert_options(ctx);
     Status status = store_convert(&report, folder, &options, error);
     buf_free(&report);
     return status;
@@ -102,6 +110,7 @@ gpux_status gpux_pull(gpux_text *report, gpux_fault *fault, gpux_env *env,
                         .progress = pass_progress,
                         .progress_ctx = &context,
                         .finish = options->no_convert ? NULL : convert_pulled,
+                        .is_as_wanted = options->no_convert ? NULL : is_converted_as_wanted,
                         .finish_ctx = &context};
     if (begin_call(&call, env, &options->hub, error))
         call.status = registry_pull(&call.report, &call.fault, call.registry, &pull, inner(error));

@@ -3,21 +3,6 @@
 
 #include <sys/stat.h>
 
-static int group_start(void **state) {
-    *state = hub_test_start();
-    return 0;
-}
-
-static int group_stop(void **state) {
-    hub_test_stop(*state);
-    return 0;
-}
-
-static int fresh(void **state) {
-    hub_test_fresh(*state);
-    return 0;
-}
-
 static void assert_token(Hub *hub, const char *given, const char *token) {
     Registry *registry = hub_test_open(hub, given);
     if (token)
@@ -243,22 +228,10 @@ static void info_says_what_a_pull_would_fetch(void **state) {
 
 static void https_needs_a_certificate_that_is_trusted(void **state) {
     Hub *hub = *state;
-    char cert[160], key[160], command[1024], endpoint[64];
-    snprintf(cert, sizeof cert, "%s/cert.pem", hub->root);
-    snprintf(key, sizeof key, "%s/key.pem", hub->root);
-    snprintf(command, sizeof command,
-             "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
-             "subjectAltName=DNS:localhost -keyout %s -out %s 2>/dev/null",
-             key, cert);
-    if (system(command) != 0)
+    char cert[160];
+    Hub *secure = hub_test_start_secure(hub, cert);
+    if (!secure)
         skip(); // no openssl here
-    Hub *secure = calloc(1, sizeof *secure);
-    secure->answer = BUF_INIT(1 << 20);
-    secure->report = BUF_INIT(1 << 20);
-    hub_test_spawn(secure, cert, key);
-    hub_test_fresh(secure);
-    snprintf(endpoint, sizeof endpoint, "https://localhost:%d", secure->tls_port);
-    hub_test_set(secure, "HF_ENDPOINT", endpoint);
     hub_test_pull(secure, "org/tiny");
     assert_int_equal(secure->fault, REGISTRY_FAULT_NETWORK);
     assert_non_null(strstr(secure->error.message, "localhost"));
@@ -276,7 +249,7 @@ static void https_needs_a_certificate_that_is_trusted(void **state) {
 }
 
 int main(void) {
-#define TEST(name) cmocka_unit_test_setup(name, fresh)
+#define TEST(name) cmocka_unit_test_setup(name, hub_test_each)
     const struct CMUnitTest tests[] = {
         TEST(tokens_are_taken_in_the_documented_order),
         TEST(a_stored_token_is_for_its_endpoint_only),
@@ -287,5 +260,5 @@ int main(void) {
         TEST(info_says_what_a_pull_would_fetch),
         TEST(https_needs_a_certificate_that_is_trusted),
     };
-    return cmocka_run_group_tests(tests, group_start, group_stop);
+    return cmocka_run_group_tests(tests, hub_test_group_start, hub_test_group_stop);
 }

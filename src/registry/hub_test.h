@@ -227,4 +227,63 @@ static inline int hub_test_count(const char *text, const char *part) {
     return count;
 }
 
+static inline int hub_test_group_start(void **state) {
+    *state = hub_test_start();
+    return 0;
+}
+
+static inline int hub_test_group_stop(void **state) {
+    hub_test_stop(*state);
+    return 0;
+}
+
+static inline int hub_test_each(void **state) {
+    hub_test_fresh(*state);
+    return 0;
+}
+
+// The next answer that fits is replaced by this fault.
+#define FAULT(hub, ...) hub_test_say(hub, "{\"cmd\": \"fault\", " __VA_ARGS__ "}")
+
+static inline void assert_pulled(Hub *hub, const char *model, const char *folder) {
+    if (hub_test_pull(hub, model) != STATUS_OK)
+        print_error("%s\n%s\n", hub->error.message, hub->log);
+    assert_int_equal(hub->status, STATUS_OK);
+    assert_int_equal(hub->fault, REGISTRY_FAULT_NONE);
+    assert_true(file_is_regular(hub_test_path(hub, folder, "main/gpux.yml")));
+    assert_true(file_is_regular(hub_test_path(hub, folder, "main/metadata.json")));
+}
+
+static inline void assert_fault(Hub *hub, const char *model, RegistryFault fault,
+                                const char *message) {
+    hub_test_pull(hub, model);
+    if (hub->fault != fault || !strstr(hub->error.message, message))
+        print_error("fault %d: %s\n%s\n", hub->fault, hub->error.message, hub->log);
+    assert_int_equal(hub->fault, fault);
+    assert_non_null(strstr(hub->error.message, message));
+    assert_true(hub->status != STATUS_OK && hub->error.code == hub->status);
+}
+
+// A hub that also speaks https, as "localhost", with a certificate of its own in `cert`; NULL where
+// there is no openssl to make one.
+static inline Hub *hub_test_start_secure(const Hub *hub, char cert[160]) {
+    char key[160], command[1024];
+    snprintf(cert, 160, "%s/cert.pem", hub->root);
+    snprintf(key, sizeof key, "%s/key.pem", hub->root);
+    snprintf(command, sizeof command,
+             "openssl req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=localhost -addext "
+             "subjectAltName=DNS:localhost -keyout %s -out %s 2>/dev/null",
+             key, cert);
+    if (system(command) != 0)
+        return NULL;
+    Hub *secure = calloc(1, sizeof *secure);
+    secure->answer = BUF_INIT(1 << 20);
+    secure->report = BUF_INIT(1 << 20);
+    hub_test_spawn(secure, cert, key);
+    hub_test_fresh(secure);
+    snprintf(secure->endpoint, sizeof secure->endpoint, "https://localhost:%d", secure->tls_port);
+    hub_test_set(secure, "HF_ENDPOINT", secure->endpoint);
+    return secure;
+}
+
 #endif

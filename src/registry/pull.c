@@ -71,11 +71,16 @@ static Status look(Pull *pull) {
                        metadata_look(&pull->cached, pull->stage.target, pull->call.error));
 }
 
+static bool is_as_wanted(const Pull *pull) {
+    const PullOptions *options = pull->options;
+    return !options->is_as_wanted || options->is_as_wanted(options->finish_ctx, pull->stage.target);
+}
+
 // A copy that a caller can use as it is.
 static bool is_usable(const Pull *pull) {
     const CachedCopy *cached = &pull->cached;
     bool is_finished = cached->is_converted || !pull->options->finish;
-    return cached->exists && is_finished && !pull->options->force;
+    return cached->exists && is_finished && !pull->options->force && is_as_wanted(pull);
 }
 
 static bool is_current(const Pull *pull) {
@@ -84,6 +89,9 @@ static bool is_current(const Pull *pull) {
 
 static Status offline(Pull *pull, bool *is_done) {
     *is_done = pull->cached.exists && (pull->cached.is_converted || !pull->options->finish);
+    if (*is_done && !is_as_wanted(pull))
+        log_message(pull->call.registry->log, LOG_WARNING,
+                    "Offline mode is enabled: model '%s' stays as it was converted", pull->ref.id);
     if (*is_done)
         return STATUS_OK;
     return call_fail(&pull->call, REGISTRY_FAULT_OFFLINE, STATUS_NOT_FOUND,

@@ -124,6 +124,9 @@ typedef struct PullOptions {
     // STATUS_OUT_OF_MEMORY and STATUS_IO (LOCAL) and STATUS_CANCELLED. Verified files are kept
     // then. NULL: published as downloaded.
     Status (*finish)(void *ctx, const char *folder, const PullFacts *facts, Error *error);
+    // Whether the cached copy in `folder` is what `finish` would make of it now. When not, it is
+    // made again from the cached files. NULL: it always is.
+    bool (*is_as_wanted)(void *ctx, const char *folder);
     void *finish_ctx;
 } PullOptions;
 

@@ -460,3 +460,17 @@ Status store_convert(Buf *report, const char *folder, const ConvertOptions *opti
         buf_clear(report);
     return status;
 }
+
+bool store_is_converted_as(const char *folder, const ConvertOptions *options) {
+    JsonDoc *doc = NULL;
+    if (folder_metadata(&doc, folder, NULL) != STATUS_OK)
+        return true;
+    const JsonValue *metadata = json_root(doc);
+    bool is_published = strcmp(json_cstr_or(metadata, "source_format", ""), "onnx") == 0;
+    int64_t opset = json_i64_or(metadata, "opset", options->opset);
+    const char *task = json_cstr_or(metadata, "task", options->task);
+    bool has_opset = options->opset == 0 || opset == options->opset;
+    bool has_task = !options->task || strcmp(task, options->task) == 0;
+    json_free(doc);
+    return is_published || (has_opset && has_task);
+}

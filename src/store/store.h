@@ -35,6 +35,7 @@ typedef struct Location {
     char *folder;     // absolute
     char *config;     // absolute path of gpux.yml, or NULL
     char *model_file; // absolute path of a model named without config, or NULL
+    char *cache_dir;  // where other models may be looked up, or NULL
 } Location;
 Status store_resolve(Location *out, const char *name, const ResolveOptions *options, Error *error);
 void location_free(Location *location);
@@ -54,6 +55,9 @@ typedef struct ConvertOptions {
 // left. `report`: see gpux_convert. STATUS_CONVERSION for what is wrong with the checkpoint,
 // STATUS_NOT_FOUND for a missing folder.
 Status store_convert(Buf *report, const char *folder, const ConvertOptions *options, Error *error);
+// Whether a converted folder has the opset and the task that the options ask for; also true where
+// nothing tells, and for graphs that were published as ONNX.
+bool store_is_converted_as(const char *folder, const ConvertOptions *options);
 
 // ---- model_info.c ----
 
@@ -99,6 +103,7 @@ typedef struct ModelInfo {
     bool do_lower_case;          // from sentence_bert_config.json: lower-case before tokenising
     const char *text_key;        // the project's single friendly input name, or NULL
     const char *friendly_output; // the project's single friendly output with labels, or NULL
+    uint64_t parameters;         // as inspect counts them: of the checkpoint, else of the graph
     int64_t timeout_seconds;
     int64_t batch_size;  // written bound for chunks, or 0
     int64_t threads;     // runtime.threads, 0 = automatic

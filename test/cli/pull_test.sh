@@ -62,6 +62,21 @@ file_exists opts/huggingface/org--bare/main/expected.json
 gpux inspect org/bare --cache-dir opts --json; out_matches '"opset_version": *20'
 gpux pull org/bare --task no-such-task --cache-dir opts2; code 5; err_has 'no-such-task'; end
 
+begin 'another opset or task converts the cached files anew, and nothing is downloaded'
+hub_requests >/dev/null
+gpux pull org/classify --opset 20; code 0; out_lacks '(already up to date)'; out_has 'none downloaded'
+gpux inspect org/classify --json; out_matches '"opset(_version)?": ?20'
+requests=$(hub_requests)
+[ "$requests" -eq 1 ] || problem "$requests requests"
+gpux pull org/classify --opset 20; code 0; out_has '(already up to date)'
+gpux pull org/classify; code 0; out_has '(already up to date)'
+gpux pull org/sentences --task feature-extraction; code 0; out_has 'Task:         feature-extraction'; out_has 'none downloaded'
+gpux pull org/sentences --task sentence-similarity; code 0; out_has 'Task:         sentence-similarity'
+gpux convert org/classify --opset 19 --json; code 0; out_matches '"opset": ?19'
+out_has "$cache/huggingface/org--classify/main"
+gpux pull org/classify --task text-classification --opset 18; code 0; out_has 'none downloaded'
+gpux run org/classify 'good film'; code 0; out_has '"label": "BAD"'; end
+
 begin '--provider opens the model afterwards'
 gpux pull org/classify --provider cpu; code 0
 gpux pull org/classify --provider abacus; code 1; err_has "provider 'abacus' cannot run it"

@@ -28,7 +28,7 @@ FAULTS: {"where": "api|hub|cdn", "path": substring, "method": "GET", "do": kind,
   move       the branch of "repo" moves first, then the answer is the usual one
   headers    the usual answer with more "headers"
 """
-import argparse, base64, hashlib, http.client, json, os, random, socket, ssl, sys, threading, time
+import argparse, base64, hashlib, http.client, json, os, random, select, socket, ssl, sys, threading, time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, quote, unquote, urlsplit
 
@@ -535,6 +535,25 @@ class ProxyHandler(Handler):
         self.end_headers()
         if self.command != "HEAD":
             self.wfile.write(body)
+
+    def do_CONNECT(self):
+        """A tunnel: bytes both ways until one side hangs up."""
+        self.note()
+        if self.misbehave(STATE.fault("proxy", self.command, self.path)):
+            return
+        host, _, port = self.path.rpartition(":")
+        with socket.create_connection((host, int(port)), timeout=20) as far:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.flush()
+            ends = {self.connection: far, far: self.connection}
+            while True:
+                for end in select.select(list(ends), [], [], 20)[0] or [None]:
+                    data = end.recv(65536) if end else b""
+                    if not data:
+                        self.close_connection = True
+                        return
+                    ends[end].sendall(data)
 
 
 class Server(ThreadingHTTPServer):
