@@ -6,8 +6,8 @@
 #include "base/file.h"
 #include "base/memory.h"
 #include "tasks/tasks.h"
+#include "test/folder.h"
 
-#include <ftw.h>
 #include <math.h>
 #include <setjmp.h>
 #include <stdarg.h>
@@ -33,27 +33,6 @@ typedef struct TestModel {
 static inline void check_ok(Status status, const Error *error) {
     if (status != STATUS_OK)
         fail_msg("%s: %s", status_text(status), error->message);
-}
-
-static inline void copy_folder(const char *from, const char *to) {
-    FileList list;
-    assert_int_equal(file_make_dirs(to, NULL), STATUS_OK);
-    assert_int_equal(file_list(&list, from, NULL), STATUS_OK);
-    for (size_t i = 0; i < list.count; i++) {
-        char *source = path_join(from, list.names[i]), *target = path_join(to, list.names[i]);
-        if (file_is_dir(source))
-            copy_folder(source, target);
-        else
-            assert_int_equal(file_copy_or_reflink(target, source, NULL), STATUS_OK);
-        mem_free(source);
-        mem_free(target);
-    }
-    file_list_free(&list);
-}
-
-static inline int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw) {
-    (void)st, (void)flag, (void)ftw;
-    return remove(path);
 }
 
 static inline void write_file(const TestModel *test, const char *name, const char *text) {
@@ -111,7 +90,7 @@ static inline TestModel open_test_model(const char *root, const char *name) {
 
 static inline void close_test_model(TestModel *test) {
     unload_test_model(test);
-    nftw(test->folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    remove_folder(test->folder);
 }
 
 static inline Status try_answer(const TestModel *test, StrView json, AnswerForm form, Buf *out,
