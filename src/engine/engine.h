@@ -61,7 +61,6 @@ const char *model_provider(const Model *model);  // "CPUExecutionProvider"
 const char *model_isa(const Model *model);       // "avx512"
 const char *model_precision(const Model *model); // "fp32", "bf16", "int8"
 size_t model_memory_bytes(const Model *model);   // of prepared weights
-uint64_t model_parameters(const Model *model);
 // Longest row of tokens that fits the position table; 0 = unlimited.
 size_t model_max_tokens(const Model *model);
 size_t model_vocab_rows(const Model *model); // rows of the token embedding table

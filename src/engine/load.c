@@ -129,17 +129,10 @@ static void describe_tokens(Model *model, const Graph *graph) {
     }
 }
 
-static void count_parameters(Model *model, const Graph *graph) {
-    for (int i = 0; i < graph->n_values; i++)
-        if (graph->values[i].kind == VALUE_CONSTANT && graph->values[i].file)
-            model->parameters += value_count(&graph->values[i]);
-}
-
 static Status load(Model *model, const char *path, const EngineOptions *options, ThreadPool *pool,
                    Error *error) {
     TRY(onnx_open(&model->onnx, path, error));
     Graph *graph = onnx_graph(model->onnx);
-    count_parameters(model, graph);
     TRY(graph_run_passes(graph, NULL, NULL, error));
     TRY(check_support(model, graph, error));
     if (model->precision != engine_precisions[0])

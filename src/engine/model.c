@@ -28,10 +28,6 @@ size_t model_memory_bytes(const Model *model) {
     return model->provider->memory_bytes(model->compiled);
 }
 
-uint64_t model_parameters(const Model *model) {
-    return model->parameters;
-}
-
 size_t model_max_tokens(const Model *model) {
     return model->max_tokens;
 }

@@ -24,7 +24,6 @@ struct Model {
     PositionRule position_rule;
     int32_t pad_id;
     size_t max_tokens, vocab_rows;
-    uint64_t parameters;
     bool has_types;
     ModelPort *inputs, *outputs; // in graph order; names live in the graph
     size_t n_inputs, n_outputs;

@@ -404,7 +404,7 @@ gpux_status gpux_model_describe(gpux_text *out, const gpux_model *model, gpux_er
         json_write_cstr(&writer, texts[i].value);
     }
     json_key(&writer, "parameters");
-    json_write_u64(&writer, model_parameters(model->model));
+    json_write_u64(&writer, info->parameters);
     json_key(&writer, "memory_bytes");
     json_write_u64(&writer, model_memory_bytes(model->model));
     json_key(&writer, "max_length");

@@ -34,7 +34,12 @@ static Status open_files(Loader *l) {
     TRY(location_hints(&l->hints, l->location, l->model, l->error));
     TRY(folder_json(&l->config, l->hints, "config.json", l->error));
     TRY(folder_metadata(&l->metadata, l->hints, l->error));
-    return l->project ? onnx_summarize(&l->summary, l->model, l->error) : STATUS_OK;
+    return onnx_summarize(&l->summary, l->model, l->error);
+}
+
+static void read_parameters(Loader *l) {
+    int64_t count = json_i64_or(json_root(l->metadata), "parameters", -1);
+    l->info->parameters = count >= 0 ? (uint64_t)count : l->summary->parameters;
 }
 
 // ---- Task ----
@@ -126,7 +131,26 @@ static bool looks_like_id(const char *text) {
            !sv_ends_with(sv(text), SV(".json"));
 }
 
-// preprocessing.tokenizer: a tokenizer.json or the folder that has it.
+// The tokenizer of a cached model, by the model's id.
+static Status read_cached_tokenizer(Loader *l, const char *id) {
+    char shown[ERROR_PATH_SIZE], *folder = NULL;
+    if (l->location->cache_dir)
+        TRY(cache_find_id(&folder, l->location->cache_dir, id, l->error));
+    Status status;
+    if (!folder)
+        status = error_set(l->error, STATUS_NOT_FOUND,
+                           "Tokenizer '%s' not found; pull it with: gpux pull %s",
+                           error_path(shown, id), shown);
+    else if (!tokenizer_is_in(folder))
+        status = error_set(l->error, STATUS_NOT_FOUND, "The cached model '%s' has no tokenizer",
+                           error_path(shown, id));
+    else
+        status = copy_text(&l->info->tokenizer_folder, l, folder);
+    mem_free(folder);
+    return status;
+}
+
+// preprocessing.tokenizer: a tokenizer.json, the folder that has it, or the id of a cached model.
 static Status read_written_tokenizer(Loader *l, const char *written) {
     char shown[ERROR_PATH_SIZE];
     char *expanded = path_expand_home(written, getenv("HOME"));
@@ -143,14 +167,12 @@ static Status read_written_tokenizer(Loader *l, const char *written) {
     else if (file_is_dir(path) ? tokenizer_is_in(path) : file_is_regular(path))
         status = copy_text(&l->info->tokenizer_folder, l, folder);
     else if (looks_like_id(written))
-        status = error_set(l->error, STATUS_NOT_FOUND,
-                           "Tokenizer '%s' not found; pull it with: gpux pull %s",
-                           error_path(shown, written), shown);
+        status = read_cached_tokenizer(l, written);
     else
         status = error_set(l->error, STATUS_NOT_FOUND, "Tokenizer not found: %s",
                            error_path(shown, path));
     // A file of another name would be passed over in silence.
-    if (status == STATUS_OK && !file_is_dir(path) &&
+    if (status == STATUS_OK && file_is_regular(path) &&
         strcmp(path_basename(path), "tokenizer.json") != 0 &&
         strcmp(path_basename(path), "vocab.txt") != 0 &&
         !sv_ends_with(sv(path_basename(path)), SV(".model")))
@@ -230,6 +252,7 @@ static Status read_runtime(Loader *l) {
 
 static Status load(Loader *l) {
     TRY(open_files(l));
+    read_parameters(l);
     TRY(read_names(l));
     TRY(read_runtime(l));
     TRY(read_friendly_names(l));

@@ -383,6 +383,76 @@ static void a_project_with_friendly_names_is_a_classifier(void **state) {
     }
 }
 
+static void the_tokenizer_may_be_that_of_a_cached_model(void **state) {
+    (void)state;
+    static const struct {
+        const char *id, *found; // NULL = an error
+        const char *message;
+    } CASES[] = {
+        {"org/words", "cache/huggingface/org--words/main", NULL},
+        {"hf:org/Words@v1.0", "cache/huggingface/org--words/v1.0", NULL},
+        {"bare", "cache/huggingface/bare/main", NULL},
+        {"org/silent", NULL, "The cached model 'org/silent' has no tokenizer"},
+        {"org/words@v2", NULL, "pull it with: gpux pull org/words@v2"},
+    };
+    convert_golden("bert-classify");
+    write_text(folder, "cache/huggingface/org--words/main/tokenizer.json", "{}");
+    write_text(folder, "cache/huggingface/org--words/main/config.json", "{}");
+    write_text(folder, "cache/huggingface/org--words/v1.0/spiece.model", "");
+    write_text(folder, "cache/huggingface/org--words/v1.0/config.json", "{}");
+    write_text(folder, "cache/huggingface/bare/main/vocab.txt", "");
+    write_text(folder, "cache/huggingface/bare/main/metadata.json", "{}");
+    write_text(folder, "cache/huggingface/org--silent/main/config.json", "{}");
+    for (size_t i = 0; i < sizeof CASES / sizeof CASES[0]; i++) {
+        char text[1024], config[TEST_PATH], cache[TEST_PATH], path[TEST_PATH];
+        snprintf(text, sizeof text,
+                 "name: n\nmodel: {source: ./model.onnx}\ninputs: {t: string}\n"
+                 "outputs: {logits: float32}\npreprocessing: {tokenizer: '%s'}\n",
+                 CASES[i].id);
+        write_text(folder, CONFIG_FILE, text);
+        at(config, folder, CONFIG_FILE);
+        at(cache, folder, "cache");
+        Location location = {.folder = folder, .config = config, .cache_dir = cache};
+        ModelInfo *info = NULL;
+        Error error = {0};
+        Status status = model_info_load(&info, &location, &error);
+        if ((status == STATUS_OK) != (CASES[i].found != NULL))
+            fail_msg("%s: %s", CASES[i].id, error.message);
+        if (info)
+            assert_string_equal(info->tokenizer_folder, at(path, folder, CASES[i].found));
+        else if (!strstr(error.message, CASES[i].message))
+            fail_msg("%s: %s", CASES[i].id, error.message);
+        model_info_free(info);
+    }
+}
+
+static void parameters_are_counted_as_inspect_counts_them(void **state) {
+    (void)state;
+    static const char *const MODELS[] = {"bert-mask", "roberta-mask", "mpnet-encoder"};
+    for (size_t i = 0; i < sizeof MODELS / sizeof MODELS[0]; i++) {
+        remove_tree(folder);
+        convert_golden(MODELS[i]);
+        // With metadata.json, and without: then the graph is counted.
+        for (int has_metadata = 1; has_metadata >= 0; has_metadata--) {
+            char config[TEST_PATH], path[TEST_PATH];
+            at(config, folder, CONFIG_FILE);
+            Location location = {.folder = folder, .config = config};
+            Buf text = BUF_INIT(TEST_TEXT);
+            JsonDoc *doc;
+            assert_int_equal(store_inspect(&text, &location, NULL), STATUS_OK);
+            assert_int_equal(json_parse(&doc, sv_n(text.ptr, text.len), 0, NULL), STATUS_OK);
+            ModelInfo *info = load_ok();
+            int64_t shown = json_i64_or(json_get(json_root(doc), "model_info"), "parameters", -1);
+            assert_true(shown > 1000);
+            assert_int_equal(info->parameters, shown);
+            model_info_free(info);
+            json_free(doc);
+            buf_free(&text);
+            unlink(at(path, folder, METADATA_FILE));
+        }
+    }
+}
+
 static void the_model_may_lie_in_a_folder_below(void **state) {
     (void)state;
     char from[TEST_PATH], to[TEST_PATH];
@@ -483,6 +553,8 @@ int main(void) {
         CASE(architectures_have_tasks),
         CASE(token_limits_come_in_order),
         CASE(a_project_with_friendly_names_is_a_classifier),
+        CASE(the_tokenizer_may_be_that_of_a_cached_model),
+        CASE(parameters_are_counted_as_inspect_counts_them),
         CASE(the_model_may_lie_in_a_folder_below),
         CASE(damaged_files_are_named),
         CASE(every_failing_allocation_is_an_error),

@@ -151,6 +151,9 @@ typedef struct CacheList {
 Status cache_list(CacheList *list, const char *root, const char *config, Error *error);
 Status cache_read_names(CacheList *list, const char *config, Error *error);
 void cache_list_free(CacheList *list);
+// The folder of a cached model by its id (with prefix and @revision where there are any), on the
+// heap; NULL when it is not there.
+Status cache_find_id(char **folder, const char *cache_dir, const char *id, Error *error);
 // Sorts after any stamp of an older pull: metadata.json's pulled_at, else the folder's time.
 Status cache_pulled_at(char out[32], const CachedModel *model, Error *error);
 

@@ -455,12 +455,35 @@ static Status find(Finder *f) {
     return f->is_found ? STATUS_OK : not_found(f);
 }
 
+Status cache_find_id(char **folder, const char *cache_dir, const char *id, Error *error) {
+    const ResolveOptions options = {.cache_dir = cache_dir, .config = CONFIG_FILE};
+    Finder f = {.options = &options, .name = id, .error = error};
+    const CachedModel *chosen = NULL;
+    *folder = NULL;
+    Status status = split_name(&f);
+    if (status == STATUS_OK)
+        status = cache_list(&f.cache, cache_dir, options.config, error);
+    for (Match match = MATCH_ID; status == STATUS_OK && !chosen && match <= MATCH_ID_NOCASE;
+         match++)
+        status = choose_revision(&f, &chosen, match);
+    if (chosen) {
+        *folder = mem_strdup(chosen->folder);
+        if (!*folder)
+            status = error_out_of_memory(error, strlen(chosen->folder));
+    }
+    cache_list_free(&f.cache);
+    mem_free(f.id);
+    return status;
+}
+
 Status store_resolve(Location *out, const char *name, const ResolveOptions *options, Error *error) {
     *out = (Location){0};
     Finder f = {.options = options, .name = name, .out = out, .error = error};
     Status status = find(&f);
     cache_list_free(&f.cache);
     mem_free(f.id);
+    if (status == STATUS_OK && !(out->cache_dir = mem_strdup(options->cache_dir)))
+        status = error_out_of_memory(error, strlen(options->cache_dir));
     if (status != STATUS_OK)
         location_free(out);
     return status;
@@ -470,5 +493,6 @@ void location_free(Location *location) {
     mem_free(location->folder);
     mem_free(location->config);
     mem_free(location->model_file);
+    mem_free(location->cache_dir);
     *location = (Location){0};
 }
