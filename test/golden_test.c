@@ -427,8 +427,7 @@ static void reduced_precisions_answer_alike_in_any_company(void **state) {
 static const char *const texts[] = {
     "john lives in paris [MASK] <mask>",
     "[MASK] <mask>",
-    "the [MASK] <mask> film is good, the capital of france is bad! john lives in paris. good good "
-    "good",
+    "the [MASK] <mask> film is good, the capital of france is bad! john lives in paris. good good",
     "Ж [MASK] <mask> 中国 (1)",
     "a [MASK] <mask> b",
 };
