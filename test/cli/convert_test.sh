@@ -28,6 +28,16 @@ gpux convert source -o target; code 0; out_has 'target/gpux.yml'
 file_exists target/model.onnx; file_exists target/gpux.yml; file_is_absent source/gpux.yml; file_is_absent source/model.onnx
 gpux run ./target -i '{"input_ids": [[1, 2, 3]]}'; code 0; out_has 'logits'; end
 
+begin 'convert takes the id of a cached model, and a mistyped name converts nothing'
+mkdir -p "$HOME/.gpux/models/huggingface/org--tiny"
+cp -r "$models/bert-classify" "$HOME/.gpux/models/huggingface/org--tiny/main"
+gpux convert "$HOME/.gpux/models/huggingface/org--tiny/main"; code 0
+gpux convert org/tiny --opset 21 --json; code 0; out_matches '"opset": ?21'; out_has 'huggingface/org--tiny/main'
+gpux convert org/tinny; code 1; err_has 'Model folder not found: org/tinny'
+cd report || exit 1
+gpux convert reprot; code 1; err_has 'Model folder not found: reprot'
+cd .. || exit 1; end
+
 begin 'convert leaves no temporary files'
 if find . -name '*.tmp*' | grep -q .; then problem "left: $(find . -name '*.tmp*')"; fi; end
 
