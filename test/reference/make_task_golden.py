@@ -424,7 +424,7 @@ def embeddings(root):
         write_cases(folder, cases)
 
 
-# ---- Multilingual models with nothing but a SentencePiece model ----
+# ---- Multilingual models with nothing but a SentencePiece model; needs the sentencepiece package ----
 
 
 def make_multilingual(root, name, kind, model_class, seed, **settings):
