@@ -1,9 +1,11 @@
-"""gpux beside what a user would otherwise install: every peer and gpux in a process of its own, runs taken in turn.
+"""gpux beside what a user would otherwise install: a table of models, lengths, batches and precisions, and its chart.
 
-usage: bench.py --gpux BUILD/gpux --models DIR [--rows MODEL:SEQ:BATCH,…] [--peers …] [--rounds 7] [--out FILE]
-SEQ is a number of tokens, or LOW-HIGH for lengths spread evenly over a batch (peers pad, as they must).
-Prints a Markdown table: median of the rounds' medians in milliseconds, spread, and the ratio to gpux. Outputs are
-compared with ONNX Runtime's; a difference over 1e-3 of the scale is an error.
+usage: bench.py --build BUILD --out DIR [--quick] [options; see --help and README.md]
+
+Every program is a process of its own and computes alone: turns go round, and each turn waits until the last one's
+threads sleep. All get the same token ids. Each answer is compared with PyTorch's in f32 before anything is timed.
+DIR/results.csv grows row by row, so that an interrupted table goes on where it stopped; results.md and results.svg are
+made from it at the end.
 """
 import argparse
 import csv
@@ -14,147 +16,223 @@ import statistics
 import subprocess
 import sys
 import tempfile
+import time
 
 import numpy as np
 
+import gpux
+import machine
 import models
-from peers import PEERS
+import peers
+import plan
+import report
+import work
+from inputs import Text
+from workers import Worker
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-ROWS = "distilbert:8:1,distilbert:128:1,distilbert:128:16,bert-base:8:1,bert-base:128:1,bert-base:128:16,bert-base:8-128:32"
-SECONDS_PER_TURN = 0.8
+REFERENCE_ROWS = 8  # of a batch, spread over it, whose answers are compared
+class Bench:
+    def __init__(self, args, shapes, scratch):
+        self.args, self.shapes, self.scratch = args, shapes, scratch
+        self.library = f"{scratch}/libgpux.so"
+        gpux.build_library(args.build, self.library)
+        self.started = time.monotonic()
+
+    def seconds_left(self):
+        return self.args.total_seconds - (time.monotonic() - self.started)
+
+    def start(self, name, precision, model):
+        return Worker(name, precision, f"{self.args.cache}/{model}", self.args.threads, self.library, self.scratch)
+
+    def feed(self, model, row, only=None):
+        """Writes a row's inputs (or some of its rows) to a file."""
+        text = Text(f"{self.args.cache}/{model}/hub/tokenizer.json")
+        feed = text.feed(work.row_lengths(*row), self.shapes[model]["pad"])
+        path = f"{self.scratch}/{row[0]}-{row[1]}{'' if only is None else '-some'}.npz"
+        np.savez(path, **{name: array if only is None else array[only] for name, array in feed.items()})
+        return path
+
+    def references(self, model, rows):
+        """PyTorch's f32 vectors of some rows of each batch."""
+        found = {}
+        worker = self.start("torch", "fp32", model)
+        worker.answer()
+        for row in rows:
+            some = np.unique(np.linspace(0, row[1] - 1, REFERENCE_ROWS).astype(int))
+            found[row] = some, worker.first_run(self.feed(model, row, some))
+        worker.close()
+        return found
+
+    def measure(self, workers, row, reference, path, precision):
+        """A result per worker: all of them in turn. One that fails leaves `workers`."""
+        results, runs, rounds, turns = {}, {}, {}, {name: [] for name in workers}
+        round_seconds, (some, expected) = plan.TURN_SECONDS, reference
+
+        def attempt(name, action):
+            try:
+                return action(workers[name])
+            except (RuntimeError, OSError) as error:
+                results[name] = {"status": f"failed: {error}"}
+                del workers[name]
+                return None
+
+        for name in list(workers):
+            vectors = attempt(name, lambda worker: worker.first_run(path))
+            turn = attempt(name, lambda worker: worker.turn(1)) if vectors is not None else None
+            if turn is None:
+                continue
+            results[name] = compare(vectors[some], expected, work.LIMITS[precision])
+            seconds = turn[0][0]
+            runs[name] = max(1, int(plan.TURN_SECONDS / seconds))
+            turns[name] += [turn] if runs[name] == 1 else []
+            round_seconds += max(plan.TURN_SECONDS, seconds) if seconds < work.LONG_RUN_SECONDS else 0
+            rounds[name] = 1 if seconds > work.LONG_RUN_SECONDS else self.args.rounds
+        most = plan.rounds_of(self.args, round_seconds)
+        for _ in range(most):
+            for name in list(workers):
+                if len(turns[name]) < min(rounds[name], most):
+                    turn = attempt(name, lambda worker: worker.turn(runs[name]))
+                    turns[name] += [turn] if turn else []
+        for name in workers:
+            medians = [statistics.median(times) * 1e3 for times, _ in turns[name]]
+            results[name].update(median_ms=statistics.median(medians), min_ms=min(medians), max_ms=max(medians),
+                                 rounds=len(medians), runs=runs[name],
+                                 elsewhere=statistics.mean(share for _, share in turns[name]))
+        return results
+
+    def measure_alone(self, names, model, *rest):
+        """As `measure`, but each worker lives only for its own turn: for rows so large that memory is short."""
+        results = {}
+        for name in names:
+            workers, failed = self.start_all([name], rest[-1], model)
+            results.update(failed or self.measure(workers, *rest))
+            close_all(workers)
+        return results
+
+    def start_all(self, names, precision, model):
+        """Those that start, and why the others do not. One loads at a time."""
+        workers, failed = {}, {}
+        for name in names:
+            worker = self.start(name, precision, model)
+            try:
+                worker.answer()
+                workers[name] = worker
+            except RuntimeError as error:
+                failed[name] = {"status": f"failed: {error}"}
+        return workers, failed
+
+    def run_group(self, model, precision, rows, references, writer):
+        """All rows of one model in one precision: `rows` maps (tokens, batch) to whether a run of it is long."""
+        names, workers, failed = plan.names(self.args, model, precision), {}, {}
+        if not all(rows.values()) and self.seconds_left() > 0:
+            workers, failed = self.start_all(names, precision, model)
+        for row in sorted(rows, key=rows.get):
+            if self.seconds_left() < 0:
+                break
+            path = self.feed(model, row)
+            if rows[row]:
+                close_all(workers)
+                results = self.measure_alone(names, model, row, references[row], path, precision)
+            else:
+                results = {**failed, **self.measure(workers, row, references[row], path, precision)}
+            writer.write(model, *row, precision, results)
+        close_all(workers)
 
 
-def make_feed(seq, batch):
-    low, high = (int(x) for x in seq.split("-")) if "-" in seq else (int(seq), int(seq))
-    rng = np.random.default_rng(0)
-    ids = rng.integers(1000, 20000, (batch, high)).astype(np.int64)
-    lengths = np.linspace(low, high, batch).astype(int) if batch > 1 else np.array([high])
-    mask = (np.arange(high)[None, :] < lengths[:, None]).astype(np.int64)
-    return {"input_ids": ids * mask, "attention_mask": mask}
+def close_all(workers):
+    while workers:
+        workers.popitem()[1].close()
 
 
-class Peer:
-    def __init__(self, name, folder, inputs, threads):
-        self.process = subprocess.Popen([sys.executable, f"{HERE}/peers.py", name, folder, inputs, str(threads)],
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
-        if self.ask(None) != "ready":
-            raise RuntimeError(f"{name} did not start")
-
-    def ask(self, line):
-        if line is not None:
-            self.process.stdin.write(line + "\n")
-            self.process.stdin.flush()
-        answer = self.process.stdout.readline().strip()
-        while line is None and answer not in ("ready", "") :
-            answer = self.process.stdout.readline().strip()
-        return answer
-
-    def run(self, count):
-        return [float(t) for t in self.ask(str(count)).split()]
-
-    def output(self, path):
-        self.ask(f"output {path}")
-        return np.load(path)
-
-    def close(self):
-        self.process.stdin.close()
-        self.process.wait()
+def compare(vectors, expected, limit):
+    """How far the worst row is from the reference."""
+    a, b = vectors.astype(np.float64), expected.astype(np.float64)
+    cosine = (a * b).sum(axis=1) / (np.linalg.norm(a, axis=1) * np.linalg.norm(b, axis=1))
+    distance = float((1 - cosine).max())
+    difference = float(np.abs(a - b).max() / np.abs(b).max())
+    status = "ok" if distance <= limit else "disagrees"
+    return {"status": status, "cosine_distance": max(0.0, distance), "difference": difference}
 
 
-class Gpux:
-    """Loads the model anew in each turn; what is timed is the model alone, as for the peers."""
+class Writer:
+    """results.csv, a line per program, appended a row of the table at a time."""
 
-    def __init__(self, binary, folder, request, threads, precision):
-        self.command = [binary, "run", folder, "--input", f"@{request}", "--threads", str(threads), "--json"]
-        if precision:
-            self.command += ["--precision", precision]
+    def __init__(self, path):
+        self.path = path
+        self.done = {(r["model"], r["tokens"], int(r["batch"]), r["precision"]) for r in report.read(path)}
 
-    def run(self, count):
-        out = subprocess.run(self.command + ["--benchmark", "--scope", "model", "--warmup", "2", "--runs", str(count)],
-                             capture_output=True, text=True)
-        if out.returncode != 0:
-            raise RuntimeError(out.stderr.strip())
-        return [json.loads(out.stdout)["median_time_ms"] / 1000]
-
-    def output(self):
-        out = subprocess.run(self.command, capture_output=True, text=True, check=True)
-        return np.array(json.loads(out.stdout)["logits"], np.float32)
-
-    def close(self):
-        pass
+    def write(self, model, tokens, batch, precision, results):
+        with open(self.path, "a", newline="") as file:
+            writer = csv.DictWriter(file, report.COLUMNS)
+            if file.tell() == 0:
+                writer.writeheader()
+            for name, result in results.items():
+                row = {"model": model, "tokens": tokens, "batch": batch, "precision": precision, "peer": name, **result}
+                writer.writerow({key: f"{v:.6g}" if isinstance(v, float) else v for key, v in row.items()})
+        gpux_ms = results.get("gpux", {}).get("median_ms")
+        shown = [f"{name} {r['median_ms']:.4g}" if "median_ms" in r else f"{name} {r['status']}"
+                 for name, r in results.items()]
+        print(f"{model} {tokens} x {batch} {precision}: " + ", ".join(shown) + (" ms" if gpux_ms else ""), flush=True)
 
 
-def convert(binary, hub):
-    if not os.path.exists(f"{hub}/model.onnx"):
-        subprocess.run([binary, "convert", hub], check=True, stdout=subprocess.DEVNULL)
+def prepare(args, names):
+    """The models' forms, made by a process of its own, and gpux's conversion, which takes no time."""
+    subprocess.run([sys.executable, f"{HERE}/models.py", args.cache, *names], check=True)
+    for name in names:
+        subprocess.run([f"{args.build}/gpux", "convert", "--force", f"{args.cache}/{name}/hub"], check=True,
+                       stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
 
 
-def measure(args, model, seq, batch, scratch):
-    folder = f"{args.models}/{model}"
-    models.make(model, args.models)
-    convert(args.gpux, f"{folder}/hub")
-    feed = make_feed(seq, batch)
-    inputs, request = f"{scratch}/inputs.npz", f"{scratch}/request.json"
-    np.savez(inputs, **feed)
-    with open(request, "w") as file:
-        json.dump({k: v.tolist() for k, v in feed.items()}, file)
-    runners = {}
-    for precision in args.precisions.split(","):
-        runners["gpux-" + precision] = Gpux(args.gpux, f"{folder}/hub", request, args.threads, precision)
-    for name in args.peers.split(","):
-        try:
-            runners[name] = Peer(name, folder, inputs, args.threads)
-        except RuntimeError as error:
-            print(f"# {error}", file=sys.stderr)
-    if "ort" in runners and "gpux-fp32" in runners:
-        theirs, ours = runners["ort"].output(f"{scratch}/ort.npy"), runners["gpux-fp32"].output()
-        difference = float(np.abs(theirs - ours).max() / np.abs(theirs).max())
-        if difference > 1e-3:
-            raise RuntimeError(f"{model} {seq} {batch}: outputs differ by {difference:.1e} of their scale")
-    counts, times = {}, {name: [] for name in runners}
-    for name, runner in runners.items():
-        counts[name] = max(2, min(300, int(SECONDS_PER_TURN / statistics.median(runner.run(3)))))
-    for _ in range(args.rounds):
-        for name, runner in runners.items():
-            times[name].append(statistics.median(runner.run(counts[name])))
-    for runner in runners.values():
-        runner.close()
-    return times
+def parse_arguments():
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--build", required=True, help="gpux's build folder")
+    parser.add_argument("--out", required=True, help="folder of the results; a table begun there goes on")
+    cache = os.environ.get("XDG_CACHE_HOME") or os.path.expanduser("~/.cache")
+    parser.add_argument("--cache", default=f"{cache}/gpux-peers/models", help="for models (default %(default)s)")
+    parser.add_argument("--quick", action="store_true", help="a few telling rows instead of the whole table")
+    parser.add_argument("--models", default=",".join(models.NAMES), help="default: %(default)s")
+    parser.add_argument("--lengths", default="8,32,128,512", help="tokens of each text (default %(default)s)")
+    parser.add_argument("--batches", default="1,4,16,32", help="texts of a run (default %(default)s)")
+    parser.add_argument("--mixed", default="8-256:32", help="LOW-HIGH:BATCH of mixed lengths (default %(default)s)")
+    parser.add_argument("--rows", help="MODEL:TOKENS:BATCH,... instead of models, lengths, batches")
+    parser.add_argument("--precisions", default="fp32,bf16,int8", help="default: %(default)s")
+    parser.add_argument("--peers", default=peers.USUAL, help=f"of {', '.join(peers.NAMES)} (default: %(default)s)")
+    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)), help="of each (default: the CPUs)")
+    parser.add_argument("--rounds", type=int, default=5, help="turns of each program (default %(default)s)")
+    parser.add_argument("--row-seconds", type=float, default=10,
+                        help=f"timing of a row; beyond it {plan.LEAST_ROUNDS} turns (default %(default)s)")
+    parser.add_argument("--total-seconds", type=float, default=1e9, help="then stop; run again to go on")
+    parser.add_argument("--longest-run", type=float, default=8,
+                        help="leave out rows whose single run would take more seconds (default %(default)s)")
+    parser.add_argument("--estimate", action="store_true", help="say how long the rest takes, and stop")
+    args = parser.parse_args()
+    args.rows = args.rows or (plan.QUICK if args.quick else None)
+    return args
 
 
 def main():
-    parser = argparse.ArgumentParser()
-    parser.add_argument("--gpux", required=True)
-    parser.add_argument("--models", required=True)
-    parser.add_argument("--rows", default=ROWS)
-    parser.add_argument("--peers", default="ort,openvino-f32", help=", ".join(PEERS))
-    parser.add_argument("--precisions", default="fp32")
-    parser.add_argument("--rounds", type=int, default=7)
-    parser.add_argument("--threads", type=int, default=len(os.sched_getaffinity(0)))
-    parser.add_argument("--out")
-    args = parser.parse_args()
-    names = ["gpux-" + p for p in args.precisions.split(",")] + args.peers.split(",")
-    table = []
-    print("| model | tokens | batch | " + " | ".join(f"{n} ms" for n in names) + " | " +
-          " | ".join(f"{n} ÷ {names[0]}" for n in names[1:]) + " |")
-    print("|" + "---|" * (3 + 2 * len(names) - 1))
-    scratch = tempfile.mkdtemp()
-    for row in args.rows.split(","):
-        model, seq, batch = row.split(":")
-        times = measure(args, model, seq, int(batch), scratch)
-        medians = {n: statistics.median(t) * 1e3 for n, t in times.items()}
-        spread = {n: f"{min(t) * 1e3:.2f}–{max(t) * 1e3:.2f}" for n, t in times.items()}
-        cells = [f"{medians[n]:.2f} ({spread[n]})" if n in medians else "–" for n in names]
-        ratios = [f"{medians[n] / medians[names[0]]:.2f}" if n in medians else "–" for n in names[1:]]
-        print(f"| {model} | {seq} | {batch} | " + " | ".join(cells + ratios) + " |", flush=True)
-        table += [[model, seq, batch, n, medians[n], min(times[n]) * 1e3, max(times[n]) * 1e3] for n in medians]
+    args = parse_arguments()
+    os.makedirs(args.out, exist_ok=True)
+    scratch = tempfile.mkdtemp(prefix="gpux-peers-")
+    writer = Writer(f"{args.out}/results.csv")
+    todo = plan.pending(args, writer.done)
+    prepare(args, list(todo))
+    shapes = {model: models.read_config(f"{args.cache}/{model}") for model in todo}
+    about = machine.begin(args, shapes, scratch)
+    estimate = plan.Estimate(args, shapes, about["peak"])
+    todo = estimate.without_longest(todo)
+    print(f"about {estimate.total(todo) / 60:.0f} minutes", flush=True)
+    bench = Bench(args, shapes, scratch)
+    for model, groups in {} if args.estimate else todo.items():
+        if bench.seconds_left() > 0:
+            references = bench.references(model, sorted(set().union(*groups.values())))
+            for precision, rows in groups.items():
+                bench.run_group(model, precision, rows, references, writer)
+    if writer.done or not args.estimate:
+        machine.update_peak(about, args.out, scratch)  # it may have been slower at the beginning
+        report.write(args.out)
     shutil.rmtree(scratch)
-    if args.out:
-        with open(args.out, "w", newline="") as file:
-            writer = csv.writer(file)
-            writer.writerow(["model", "tokens", "batch", "runner", "median_ms", "min_ms", "max_ms"])
-            writer.writerows(table)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,11 @@
-"""The peers: each builds a callable that runs one batch. A worker process holds one of them and times it on demand.
+"""The programs that are compared, gpux among them, and the worker process that holds one of them.
 
-usage: peers.py PEER MODEL_DIR INPUTS.npz THREADS      (a worker; bench.py starts it)
-The worker answers "ready", then for each line N on stdin a line of N times in seconds; "output" saves its answer.
+usage: peers.py PEER PRECISION FOLDER THREADS GPUX_LIBRARY      (bench.py starts it)
+
+A program is a class: made with a model's folder, it takes a feed (input_ids, attention_mask; untimed) and then runs on
+it (timed). Its answer becomes one vector per row outside the timing: logits, or the mean of the hidden states.
+The worker reads one JSON object a line: {"feed": inputs.npz, "output": FILE.npy} runs once and saves the vectors,
+{"runs": N} answers {"times": [seconds, ...]}.
 """
 import json
 import os
@@ -10,115 +14,168 @@ import time
 
 import numpy as np
 
-
-def onnxruntime_session(path, feed, threads):
-    import onnxruntime as ort
-    options = ort.SessionOptions()
-    options.intra_op_num_threads = threads
-    session = ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
-    names = {i.name for i in session.get_inputs()}
-    feed = {k: v for k, v in feed.items() if k in names}
-    return lambda: session.run(None, feed)[0]
+import models
 
 
-def ort(folder, feed, threads):
-    return onnxruntime_session(f"{folder}/peers/model.onnx", feed, threads)
+class OnnxRuntime:
+    FORMS = {("ort", "fp32"): "model.onnx", ("ort-fused", "fp32"): "fused.onnx",
+             ("ort", "int8"): "int8.onnx", ("ort-fused", "int8"): "fused-int8.onnx"}
+
+    def __init__(self, folder, name, precision, threads):
+        import onnxruntime as ort
+        options = ort.SessionOptions()
+        options.intra_op_num_threads = threads
+        self.session = ort.InferenceSession(f"{folder}/{self.FORMS[name, precision]}", options,
+                                            providers=["CPUExecutionProvider"])
+
+    def take(self, feed):
+        self.feed = feed
+
+    def run(self):
+        return self.session.run(None, self.feed)[0]
 
 
-def ort_fused(folder, feed, threads):
-    path = f"{folder}/peers/fused.onnx"
-    if not os.path.exists(path):
-        from onnxruntime.transformers import optimizer
-        config = json.load(open(f"{folder}/peers/config.json"))
-        optimizer.optimize_model(f"{folder}/peers/model.onnx", model_type="bert",
-                                 num_heads=config.get("num_attention_heads") or config["n_heads"],
-                                 hidden_size=config.get("hidden_size") or config["dim"]).save_model_to_file(path)
-    return onnxruntime_session(path, feed, threads)
+class OpenVino:
+    """int8 leaves the operations that NNCF did not quantise in bf16, its fastest setting where the CPU has it."""
 
-
-def ort_int8(folder, feed, threads):
-    path = f"{folder}/peers/int8.onnx"
-    if not os.path.exists(path):
-        from onnxruntime.quantization import QuantType, quantize_dynamic
-        quantize_dynamic(f"{folder}/peers/model.onnx", path, weight_type=QuantType.QInt8)
-    return onnxruntime_session(path, feed, threads)
-
-
-def openvino_request(path, feed, threads, precision):
-    import openvino as ov
-    model = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": precision, "PERFORMANCE_HINT": "LATENCY",
-                                                  "INFERENCE_NUM_THREADS": threads})
-    request = model.create_infer_request()
-    return lambda: next(iter(request.infer(feed).values()))
-
-
-def openvino_f32(folder, feed, threads):
-    return openvino_request(f"{folder}/peers/model.onnx", feed, threads, "f32")
-
-
-def openvino_bf16(folder, feed, threads):
-    return openvino_request(f"{folder}/peers/model.onnx", feed, threads, "bf16")
-
-
-def openvino_int8(folder, feed, threads):
-    path = f"{folder}/peers/int8.xml"
-    if not os.path.exists(path):
-        import nncf
+    def __init__(self, folder, name, precision, threads):
         import openvino as ov
-        rng = np.random.default_rng(1)
-        data = [{"input_ids": rng.integers(1000, 20000, (1, 128)), "attention_mask": np.ones((1, 128), np.int64)}
-                for _ in range(20)]
-        ov.save_model(nncf.quantize(ov.Core().read_model(f"{folder}/peers/model.onnx"), nncf.Dataset(data),
-                                    model_type=nncf.ModelType.TRANSFORMER, preset=nncf.QuantizationPreset.MIXED,
-                                    subset_size=20), path)
-    return openvino_request(path, feed, threads, "bf16")
+        path = f"{folder}/openvino-int8.xml" if precision == "int8" else f"{folder}/openvino.xml"
+        hint = "f32" if precision == "fp32" else "bf16"
+        model = ov.Core().compile_model(path, "CPU", {"INFERENCE_PRECISION_HINT": hint, "PERFORMANCE_HINT": "LATENCY",
+                                                      "INFERENCE_NUM_THREADS": threads})
+        self.request = model.create_infer_request()
+
+    def take(self, feed):
+        self.feed = feed
+
+    def run(self):
+        return next(iter(self.request.infer(self.feed).values()))
 
 
-def torch_model(folder, feed, threads, dtype=None):
-    import torch
-    from transformers import AutoModelForSequenceClassification
-    torch.set_num_threads(threads)
-    model = AutoModelForSequenceClassification.from_pretrained(f"{folder}/hub").eval()
-    if dtype:
-        model = model.to(getattr(torch, dtype))
-    feed = {k: torch.from_numpy(v) for k, v in feed.items()}
+class Torch:
+    def __init__(self, folder, name, precision, threads):
+        import torch
+        torch.set_num_threads(threads)
+        self.torch = torch
+        self.model = models.load_torch(folder, "bfloat16" if precision == "bf16" else "float32")
+        if name == "torch-compiled":
+            self.model = torch.compile(self.model, dynamic=True)
 
-    def run():
-        with torch.inference_mode():
-            return model(**feed).logits.float().numpy()
-    return run
+    def take(self, feed):
+        self.feed = {name: self.torch.from_numpy(array) for name, array in feed.items()}
 
-
-def torch_f32(folder, feed, threads):
-    return torch_model(folder, feed, threads)
+    def run(self):
+        with self.torch.inference_mode():
+            return self.model(**self.feed)[0].float().numpy()
 
 
-def torch_bf16(folder, feed, threads):
-    return torch_model(folder, feed, threads, "bfloat16")
+class SentenceTransformers:
+    """Its own forward pass: pooling and normalising are inside, so the answer is a vector already."""
+
+    def __init__(self, folder, name, precision, threads):
+        import sentence_transformers
+        import torch
+        torch.set_num_threads(threads)
+        self.torch = torch
+        self.model = sentence_transformers.SentenceTransformer(f"{folder}/hub", device="cpu").eval()
+
+    def take(self, feed):
+        self.feed = {name: self.torch.from_numpy(array) for name, array in feed.items()}
+
+    def run(self):
+        with self.torch.inference_mode():
+            return self.model(dict(self.feed))["sentence_embedding"].numpy()
 
 
-PEERS = {"ort": ort, "ort-fused": ort_fused, "ort-int8": ort_int8, "openvino-f32": openvino_f32,
-         "openvino-bf16": openvino_bf16, "openvino-int8": openvino_int8, "torch-f32": torch_f32,
-         "torch-bf16": torch_bf16}
+class CTranslate2:
+    """Its encoder has no classification heads: numpy applies ours to the first tokens, as a user would."""
+
+    def __init__(self, folder, name, precision, threads):
+        import ctranslate2
+        from safetensors.numpy import load_file
+        self.storage = ctranslate2.StorageView
+        self.encoder = ctranslate2.Encoder(f"{folder}/ctranslate2", intra_threads=threads,
+                                           compute_type="float32" if precision == "fp32" else "int8_float32")
+        self.kind = models.read_config(folder)
+        if not self.kind["is_encoder"]:
+            self.heads = {name: tensor for name, tensor in load_file(f"{folder}/hub/model.safetensors").items()
+                          if "classifier" in name}
+
+    def take(self, feed):
+        self.ids = self.storage.from_array(feed["input_ids"].astype(np.int32))
+        self.lengths = self.storage.from_array(feed["attention_mask"].sum(axis=1).astype(np.int32))
+
+    def linear(self, x, name):
+        return x @ self.heads[f"{name}.weight"].T + self.heads[f"{name}.bias"]
+
+    def run(self):
+        out = self.encoder.forward_batch(self.ids, self.lengths)
+        if self.kind["is_encoder"]:
+            return np.array(out.last_hidden_state)
+        if self.kind["type"] == "bert":
+            return self.linear(np.array(out.pooler_output), "classifier")
+        first = np.array(out.last_hidden_state)[:, 0]
+        return self.linear(np.maximum(self.linear(first, "pre_classifier"), 0), "classifier")
 
 
-def work(peer, folder, inputs, threads):
-    feed = dict(np.load(inputs))
-    run = PEERS[peer](folder, feed, threads)
-    for _ in range(2):
-        run()
-    print("ready", flush=True)
+class Gpux:
+    def __init__(self, folder, name, precision, threads):
+        import gpux
+        self.model = gpux.Model(sys.argv[5], f"{folder}/hub", precision, threads)
+
+    def take(self, feed):
+        self.model.prepare(json.dumps({name: array.tolist() for name, array in feed.items()}))
+
+    def run(self):
+        self.model.step()
+        return None
+
+    def answer(self):
+        return next(iter(self.model.finish().values()))
+
+
+# Name, precisions, class, and the models that it has (None: all).
+BERTS = ("bert-tiny", "minilm-l6", "bert-small", "distilbert", "bert-base", "bert-large")
+PEERS = (("gpux", ("fp32", "bf16", "int8"), Gpux, None),
+         ("ort", ("fp32", "int8"), OnnxRuntime, None),
+         ("ort-fused", ("fp32", "int8"), OnnxRuntime, None),
+         ("openvino", ("fp32", "bf16", "int8"), OpenVino, None),
+         ("torch", ("fp32", "bf16"), Torch, None),
+         ("torch-compiled", ("fp32", "bf16"), Torch, None),
+         ("ctranslate2", ("fp32", "int8"), CTranslate2, BERTS),
+         ("sentence-transformers", ("fp32",), SentenceTransformers, ("minilm-l6",)))
+NAMES = tuple(peer[0] for peer in PEERS)
+USUAL = ",".join(name for name in NAMES if name != "torch-compiled")  # compiling takes minutes per model
+
+
+def vectors(answer, mask):
+    """[rows, width]: an answer with hidden states becomes the mean over each row's tokens, of length 1."""
+    if np.ndim(answer[0]) < 2:
+        return np.asarray(answer, np.float32)
+    means = np.stack([np.asarray(row, np.float32)[:tokens].mean(axis=0)
+                      for row, tokens in zip(answer, mask.sum(axis=1))])
+    return means / np.linalg.norm(means, axis=1, keepdims=True)
+
+
+def work(name, precision, folder, threads):
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)  # what libraries print goes to the log
+    program = {peer[0]: peer[2] for peer in PEERS}[name](folder, name, precision, threads)
+    print(json.dumps({"ready": True}), file=answers, flush=True)
     for line in sys.stdin:
-        if line.startswith("output "):
-            np.save(line.split(" ", 1)[1].strip(), run())
-            print("saved", flush=True)
-            continue
+        order = json.loads(line)
+        if "feed" in order:
+            feed = dict(np.load(order["feed"]))
+            program.take(feed)
         times = []
-        for _ in range(int(line)):
+        for _ in range(order.get("runs", 1)):
             start = time.perf_counter()
-            run()
+            output = program.run()
             times.append(time.perf_counter() - start)
-        print(" ".join(f"{t:.7f}" for t in times), flush=True)
+        if "output" in order:
+            np.save(order["output"], vectors(program.answer() if output is None else output, feed["attention_mask"]))
+        print(json.dumps({"times": times}), file=answers, flush=True)
 
 
 if __name__ == "__main__":
