@@ -3,26 +3,26 @@
 
 #include "base/memory.h"
 
+// One block: starts, ends, bytes.
 void aligned_free(AlignedText *text) {
-    mem_free(text->bytes);
     mem_free(text->start);
-    mem_free(text->end);
     *text = (AlignedText){.len = 0};
 }
 
 static bool grow(AlignedText *text, size_t cap) {
-    char *bytes = mem_realloc(text->bytes, cap);
-    if (!bytes)
+    uint32_t *block = mem_alloc(cap * (2 * sizeof *block + 1));
+    if (!block)
         return false;
+    char *bytes = (char *)(block + 2 * cap);
+    if (text->len > 0) {
+        memcpy(block, text->start, text->len * sizeof *block);
+        memcpy(block + cap, text->end, text->len * sizeof *block);
+        memcpy(bytes, text->bytes, text->len);
+    }
+    mem_free(text->start);
+    text->start = block;
+    text->end = block + cap;
     text->bytes = bytes;
-    uint32_t *start = mem_realloc_array(text->start, cap, sizeof *start);
-    if (!start)
-        return false;
-    text->start = start;
-    uint32_t *end = mem_realloc_array(text->end, cap, sizeof *end);
-    if (!end)
-        return false;
-    text->end = end;
     text->cap = cap;
     return true;
 }

@@ -10,6 +10,8 @@ enum {
     CACHE_MAX_PIECES = 1 << 16,
 };
 
+static const uint32_t NO_RANK = UINT32_MAX;
+
 uint32_t bpe_merge_hash(int32_t left, int32_t right) {
     uint64_t key = (uint64_t)(uint32_t)left << 32 | (uint32_t)right;
     key *= 0x9e3779b97f4a7c15u;
@@ -139,6 +141,12 @@ static Status make_char_symbols(SymbolMaker *maker, const Vocab *vocab, StrView 
     for (size_t pos = 0; pos < word.len; pos += len) {
         len = utf8_lead_len(word.ptr[pos]);
         StrView text = sv_n(word.ptr + pos, len);
+        bool is_plain =
+            (pos == 0 || bpe->prefix.len == 0) && (pos + len < word.len || bpe->suffix.len == 0);
+        if (is_plain && len == 1) {
+            TRY(add_character(maker, bpe->of_byte[(uint8_t)word.ptr[pos]], text, 1, error));
+            continue;
+        }
         StrView prefix = pos > 0 ? bpe->prefix : SV("");
         StrView suffix = pos + len == word.len ? bpe->suffix : SV("");
         if (prefix.len + suffix.len > 0) {
@@ -155,31 +163,45 @@ static Status make_char_symbols(SymbolMaker *maker, const Vocab *vocab, StrView 
 
 // ---- Merging ----
 
+static uint32_t pair_rank(const Bpe *bpe, int32_t left, int32_t right, int32_t *merged) {
+    const Merge *merge = bpe_find_merge(bpe, left, right);
+    if (!merge)
+        return NO_RANK;
+    *merged = merge->merged;
+    return merge->rank;
+}
+
 // For few symbols: ranks of neighbouring pairs in an array, scanned for the least. Returns how many
 // symbols are left.
 static size_t merge_by_scan(const Bpe *bpe, BpeSymbol *symbols, size_t count) {
-    const Merge *pairs[SCAN_MAX];
+    uint32_t ranks[SCAN_MAX];
+    int32_t merged[SCAN_MAX];
     for (size_t i = 0; i + 1 < count; i++)
-        pairs[i] = bpe_find_merge(bpe, symbols[i].id, symbols[i + 1].id);
+        ranks[i] = pair_rank(bpe, symbols[i].id, symbols[i + 1].id, &merged[i]);
     for (;;) {
-        size_t best = SIZE_MAX;
-        for (size_t i = 0; i + 1 < count; i++)
-            if (pairs[i] && (best == SIZE_MAX || pairs[i]->rank < pairs[best]->rank))
-                best = i;
-        if (best == SIZE_MAX)
+        size_t best = 0;
+        uint32_t least = NO_RANK;
+        for (size_t i = 0; i + 1 < count; i++) {
+            best = ranks[i] < least ? i : best;
+            least = ranks[i] < least ? ranks[i] : least;
+        }
+        if (least == NO_RANK)
             return count;
-        symbols[best].id = pairs[best]->merged;
+        symbols[best].id = merged[best];
         symbols[best].len += symbols[best + 1].len;
         count--;
         for (size_t i = best + 1; i < count; i++) {
             symbols[i] = symbols[i + 1];
-            if (i + 1 < count)
-                pairs[i] = pairs[i + 1];
+            if (i + 1 < count) {
+                ranks[i] = ranks[i + 1];
+                merged[i] = merged[i + 1];
+            }
         }
         if (best > 0)
-            pairs[best - 1] = bpe_find_merge(bpe, symbols[best - 1].id, symbols[best].id);
+            ranks[best - 1] =
+                pair_rank(bpe, symbols[best - 1].id, symbols[best].id, &merged[best - 1]);
         if (best + 1 < count)
-            pairs[best] = bpe_find_merge(bpe, symbols[best].id, symbols[best + 1].id);
+            ranks[best] = pair_rank(bpe, symbols[best].id, symbols[best + 1].id, &merged[best]);
     }
 }
 
@@ -287,6 +309,16 @@ static Status split_word(const Model *model, StrView word, BpeScratch *scratch, 
     return STATUS_OK;
 }
 
+Status bpe_is_whole(bool *out, const Model *model, StrView word, int32_t id, BpeScratch *scratch,
+                    Error *error) {
+    size_t count = 0;
+    Status status = split_word(model, word, scratch, &count, error);
+    // The heap leaves merged symbols in the list, but a word that short is scanned.
+    *out = status == STATUS_OK && count == 1 && scratch->symbols[0].id == id &&
+           scratch->symbols[0].len == word.len;
+    return status == STATUS_OUT_OF_MEMORY ? status : STATUS_OK;
+}
+
 static void put_piece(TokenSink *sink, StrView word, int32_t id, size_t *pos, uint32_t len) {
     size_t end = *pos + len < word.len ? *pos + len : word.len;
     token_sink_put(sink, id, *pos < end ? *pos : end - 1, end);
@@ -330,6 +362,11 @@ static void remember(BpeScratch *scratch, BpeCached *slot, uint64_t hash, StrVie
 
 static Status encode_word(const Model *model, StrView word, TokenSink *sink, Error *error) {
     BpeScratch *scratch = sink->bpe;
+    int32_t whole = model->bpe.words.count > 0 ? vocab_id(&model->bpe.words, word) : -1;
+    if (whole >= 0) {
+        token_sink_put(sink, whole, 0, word.len);
+        return STATUS_OK;
+    }
     BpeCached *slot = NULL;
     uint64_t hash = 0;
     if (scratch->cache && word.len <= CACHE_MAX_WORD) {
@@ -355,7 +392,8 @@ static size_t next_meta(StrView text, size_t from) {
     static const char meta[] = BPE_META;
     bool after_meta = true;
     for (size_t pos = from; pos < text.len;) {
-        bool is_meta = text.len - pos >= META_LEN && memcmp(text.ptr + pos, meta, META_LEN) == 0;
+        bool is_meta = text.ptr[pos] == meta[0] && text.len - pos >= META_LEN &&
+                       memcmp(text.ptr + pos, meta, META_LEN) == 0;
         if (is_meta && !after_meta)
             return pos;
         after_meta = is_meta;
@@ -366,8 +404,9 @@ static size_t next_meta(StrView text, size_t from) {
 
 Status bpe_encode(const Model *model, StrView word, TokenSink *sink, Error *error) {
     const Bpe *bpe = &model->bpe;
-    if (bpe->ignore_merges) {
-        int32_t id = vocab_id(bpe->is_raw ? &bpe->raw : &model->vocab, word);
+    // Raw words are found as whole ones.
+    if (bpe->ignore_merges && !bpe->is_raw) {
+        int32_t id = vocab_id(&model->vocab, word);
         if (id >= 0) {
             token_sink_put(sink, id, 0, word.len);
             return STATUS_OK;

@@ -28,8 +28,8 @@ typedef struct Bpe {
     StrView prefix, suffix;
     int32_t fallback[256]; // id of <0xXX>, or -1
     bool is_raw;           // words come as raw bytes, not in ByteLevel's alphabet
-    int32_t of_byte[256];  // is_raw: id of each byte's character, or -1
-    Vocab raw;             // is_raw with ignore_merges: tokens in raw bytes
+    int32_t of_byte[256];  // id of each byte's character (is_raw) or of ASCII characters, or -1
+    Vocab words;           // words that are one token, in the form in which words come
     bool cuts_at_meta;     // no merge joins a character with a "\u2581" behind it
 } Bpe;
 

@@ -135,6 +135,10 @@ static Status load_settings(Tokenizer *tokenizer, const JsonValue *value, Error 
         return error_set(error, STATUS_LIMIT, "subword prefix or suffix is longer than %d bytes",
                          BPE_MAX_AFFIX);
     fallback_ids(bpe->fallback, &tokenizer->model.vocab);
+    for (int byte = 0; byte < 256; byte++) {
+        char letter = (char)byte;
+        bpe->of_byte[byte] = byte < 0x80 ? vocab_id(&tokenizer->model.vocab, sv_n(&letter, 1)) : -1;
+    }
     return STATUS_OK;
 }
 
@@ -204,51 +208,23 @@ Status bpe_load(Tokenizer *tokenizer, const JsonScan *model, Error *error) {
     return status;
 }
 
-// Tokens written in ByteLevel's alphabet only, as the bytes they stand for.
-static Status add_raw_tokens(Bpe *bpe, const Vocab *vocab, Error *error) {
-    Buf bytes = BUF_INIT(SIZE_MAX);
-    Status status = STATUS_OK;
-    TRY_DONE(vocab_reserve(&bpe->raw, vocab->count, vocab->bytes_len, error));
-    for (uint32_t i = 0; i < vocab->count; i++) {
-        const VocabEntry *entry = &vocab->entries[i];
-        StrView text = sv_n(vocab->bytes + entry->offset, entry->len);
-        bool is_bytes = true;
-        buf_clear(&bytes);
-        for (size_t pos = 0; pos < text.len && is_bytes;) {
-            int byte = byte_level_byte(utf8_next(text, &pos));
-            is_bytes = byte >= 0;
-            buf_append_byte(&bytes, (char)byte);
-        }
-        TRY_DONE(buf_status(&bytes, error));
-        if (is_bytes)
-            TRY_DONE(vocab_add(&bpe->raw, sv_n(bytes.ptr, bytes.len), entry->id, error));
-    }
-    TRY_DONE(vocab_finish(&bpe->raw, error));
-done:
-    buf_free(&bytes);
-    return status;
-}
-
-Status bpe_use_raw_bytes(Tokenizer *tokenizer, Error *error) {
+void bpe_use_raw_bytes(Tokenizer *tokenizer) {
     Bpe *bpe = &tokenizer->model.bpe;
     size_t count = tokenizer->pretokenizer_count;
     bool is_last = count > 0 && tokenizer->pretokenizer[count - 1].kind == PRETOKENIZE_BYTES;
     if (tokenizer->model.kind != MODEL_BPE || !is_last || bpe->byte_fallback ||
         bpe->prefix.len + bpe->suffix.len > 0)
-        return STATUS_OK;
+        return;
     for (int byte = 0; byte < 256; byte++) {
         char text[4];
         size_t len = (size_t)utf8_encode(text, byte_level_char((uint8_t)byte));
         bpe->of_byte[byte] = vocab_id(&tokenizer->model.vocab, sv_n(text, len));
     }
-    if (bpe->ignore_merges)
-        TRY(add_raw_tokens(bpe, &tokenizer->model.vocab, error));
     bpe->is_raw = true;
     tokenizer->pretokenizer_count--;
-    return STATUS_OK;
 }
 
 void bpe_free(Bpe *bpe) {
     mem_free(bpe->merges);
-    vocab_free(&bpe->raw);
+    vocab_free(&bpe->words);
 }

@@ -69,10 +69,12 @@ static void merging_follows_its_definition(void **state) {
     for (uint64_t seed = 1; seed <= 30; seed++) {
         Tokenizer *tokenizer = open_random(seed);
         uint64_t random = seed * 77;
+        assert_true(tokenizer->model.bpe.words.count >= 3);
         for (int round = 0; round < 60; round++) {
             char text[200];
             int32_t ids[200];
-            size_t len = 1 + next_random(&random) % sizeof text;
+            // Short ones are often one token, which is found without merging.
+            size_t len = 1 + next_random(&random) % (round & 1 ? 8 : sizeof text);
             for (size_t i = 0; i < len; i++) {
                 ids[i] = (int32_t)(next_random(&random) % 3);
                 text[i] = (char)('a' + ids[i]);

@@ -130,15 +130,23 @@ done:
 }
 
 // Normalizes one stretch between added tokens and looks for the normalized ones in it.
-static Status normalize_piece(const Tokenizer *tokenizer, Pieces *pieces, const AlignedText *whole,
+static Status normalize_piece(const Tokenizer *tokenizer, Pieces *pieces, AlignedText *whole,
                               const Piece *piece, AlignedText *work, Error *error) {
-    work->len = 0;
-    aligned_copy(work, whole, piece->begin, piece->end);
-    TRY(aligned_status(work, error));
-    TRY(normalize_run(tokenizer, work, &pieces->spare_text, piece->origin, error));
     size_t begin = pieces->text.len;
-    aligned_copy(&pieces->text, work, 0, work->len);
-    TRY(aligned_status(&pieces->text, error));
+    if (piece->end - piece->begin == whole->len) {
+        // The usual text has no added tokens: nothing needs to be copied.
+        TRY(normalize_run(tokenizer, whole, &pieces->spare_text, piece->origin, error));
+        AlignedText swap = pieces->text;
+        pieces->text = *whole;
+        *whole = swap;
+    } else {
+        work->len = 0;
+        aligned_copy(work, whole, piece->begin, piece->end);
+        TRY(aligned_status(work, error));
+        TRY(normalize_run(tokenizer, work, &pieces->spare_text, piece->origin, error));
+        aligned_copy(&pieces->text, work, 0, work->len);
+        TRY(aligned_status(&pieces->text, error));
+    }
     added_tokens_split(tokenizer, &tokenizer->added.normalized, &pieces->list, &pieces->text, begin,
                        pieces->text.len);
     return STATUS_OK;

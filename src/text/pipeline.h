@@ -258,7 +258,12 @@ const Merge *bpe_find_merge(const Bpe *bpe, int32_t left, int32_t right);
 uint32_t bpe_merge_hash(int32_t left, int32_t right);
 // When ByteLevel's bytes are the last step before the model, drops that step and lets the model
 // work on raw bytes.
-Status bpe_use_raw_bytes(Tokenizer *tokenizer, Error *error);
+void bpe_use_raw_bytes(Tokenizer *tokenizer);
+// Finds the words that are one token; after bpe_use_raw_bytes.
+Status bpe_index_words(Tokenizer *tokenizer, Error *error);
+// Whether a word is encoded as this one token.
+Status bpe_is_whole(bool *out, const Model *model, StrView word, int32_t id, BpeScratch *scratch,
+                    Error *error);
 // The ids of <0x00> to <0xFF>, -1 where there is none.
 void fallback_ids(int32_t ids[256], const Vocab *vocab);
 Status bpe_encode(const Model *model, StrView word, TokenSink *sink, Error *error);

@@ -89,7 +89,7 @@ static void cut_code_point(Cutter *cutter, const Piece *piece, uint32_t code_poi
     const char *text = cutter->text->bytes;
     size_t done = piece->begin;
     for (size_t pos = piece->begin; pos + len <= piece->end;) {
-        if (memcmp(text + pos, wanted, len) != 0) {
+        if (text[pos] != wanted[0] || memcmp(text + pos, wanted, len) != 0) {
             pos++;
             continue;
         }

@@ -106,7 +106,8 @@ static Status load_parts(Tokenizer *tokenizer, const JsonScan *scan, Error *erro
     TRY(load_part(tokenizer, scan, "pre_tokenizer", pretokenize_load, error));
     TRY(load_part(tokenizer, scan, "post_processor", postprocess_load, error));
     TRY(load_part(tokenizer, scan, "decoder", decode_load, error));
-    TRY(bpe_use_raw_bytes(tokenizer, error));
+    bpe_use_raw_bytes(tokenizer);
+    TRY(bpe_index_words(tokenizer, error));
     return added_tokens_prepare(tokenizer, error);
 }
 

@@ -3,6 +3,8 @@
 // byte.
 #include "text/pipeline.h"
 
+#include <math.h>
+
 static const double UNKNOWN_PENALTY = 10.0;
 
 void unigram_scratch_free(UnigramScratch *scratch) {
@@ -11,36 +13,23 @@ void unigram_scratch_free(UnigramScratch *scratch) {
 }
 
 void unigram_free(Unigram *unigram) {
-    mem_free(unigram->scores);
-    mem_free(unigram->trie.bytes);
-    mem_free(unigram->trie.child_count);
-    mem_free(unigram->trie.first_child);
-    mem_free(unigram->trie.token);
+    mem_free(unigram->trie.cells);
+    mem_free(unigram->trie.tokens);
 }
 
 // ---- Encoding ----
 
-static uint32_t trie_child(const PrefixTrie *trie, uint32_t node, uint8_t byte) {
-    if (node == 0)
-        return trie->root_child[byte];
-    uint32_t first = trie->first_child[node];
-    const uint8_t *labels = trie->bytes + first;
-    size_t count = trie->child_count[node], i = 0;
-    // Sorted, and mostly few.
-    if (count > 16) {
-        const uint8_t *hit = memchr(labels, byte, count);
-        return hit ? (uint32_t)(hit - trie->bytes) : 0;
-    }
-    while (i < count && labels[i] < byte)
-        i++;
-    return i < count && labels[i] == byte ? first + (uint32_t)i : 0;
+// The child of a node, or 0.
+static inline uint32_t trie_child(const PrefixTrie *trie, uint32_t node, uint8_t byte) {
+    uint32_t at = trie->cells[node].base + byte;
+    return at < trie->count && trie->cells[at].parent == node ? at : 0;
 }
 
-static void offer(UnigramNode *node, double score, uint32_t start, int32_t id) {
+static inline void offer(UnigramNode *node, double score, uint32_t start, uint32_t cell) {
     if (node->start == UINT32_MAX || score > node->score) {
         node->score = score;
         node->start = start;
-        node->id = id;
+        node->cell = cell;
     }
 }
 
@@ -58,10 +47,10 @@ static Status find_paths(const Unigram *unigram, UnigramNode *nodes, StrView wor
             node = trie_child(trie, node, (uint8_t)word.ptr[end++]);
             if (node == 0)
                 break;
-            int32_t id = trie->token[node];
-            if (id < 0)
+            double score = trie->cells[node].score;
+            if (isnan(score))
                 continue;
-            offer(&nodes[end], unigram->scores[id] + so_far, (uint32_t)start, id);
+            offer(&nodes[end], score + so_far, (uint32_t)start, node);
             has_single |= end - start == len;
         }
         if (has_single)
@@ -69,7 +58,7 @@ static Status find_paths(const Unigram *unigram, UnigramNode *nodes, StrView wor
         if (unigram->unknown_id < 0)
             return error_set(error, STATUS_INVALID,
                              "a character is not in the vocabulary and there is no unknown token");
-        offer(&nodes[start + len], unknown_score + so_far, (uint32_t)start, unigram->unknown_id);
+        offer(&nodes[start + len], unknown_score + so_far, (uint32_t)start, 0);
     }
     return STATUS_OK;
 }
@@ -85,6 +74,10 @@ static void put_unknown(const Unigram *unigram, TokenSink *sink, StrView piece, 
     }
     for (size_t i = 0; i < piece.len; i++)
         token_sink_put(sink, unigram->fallback[(uint8_t)piece.ptr[i]], begin, begin + piece.len);
+}
+
+static int32_t piece_id(const Unigram *unigram, const UnigramNode *node) {
+    return node->cell ? unigram->trie.tokens[node->cell] : unigram->unknown_id;
 }
 
 Status unigram_encode(const Model *model, StrView word, TokenSink *sink, Error *error) {
@@ -108,13 +101,13 @@ Status unigram_encode(const Model *model, StrView word, TokenSink *sink, Error *
         nodes[nodes[end].start].next = (uint32_t)end;
     for (size_t begin = 0, end; begin < word.len; begin = end) {
         end = nodes[begin].next;
-        int32_t id = nodes[end].id;
+        int32_t id = piece_id(unigram, &nodes[end]);
         if (id != unigram->unknown_id) {
             token_sink_put(sink, id, begin, end);
             continue;
         }
         // Neighbouring unknown pieces become one.
-        while (end < word.len && nodes[nodes[end].next].id == unigram->unknown_id)
+        while (end < word.len && piece_id(unigram, &nodes[nodes[end].next]) == unigram->unknown_id)
             end = nodes[end].next;
         StrView piece = sv_n(word.ptr + begin, end - begin);
         int32_t known = vocab_id(&model->vocab, piece);

@@ -4,18 +4,23 @@
 
 #include "text/vocab.h"
 
-// A byte trie in breadth-first order: the children of a node lie side by side, sorted by byte.
+enum { TRIE_FREE = UINT32_MAX };
+
+// One node: its child by a byte is cell base + byte, if that says so.
+typedef struct TrieCell {
+    uint32_t base;
+    uint32_t parent; // TRIE_FREE for the root and for unused cells
+    double score;    // of the token that ends here, NaN when there is none
+} TrieCell;
+
+// A byte trie as a double array; cell 0 is the root.
 typedef struct PrefixTrie {
-    uint8_t *bytes; // label of the edge that leads to the node, [count]
-    uint16_t *child_count;
-    uint32_t *first_child;
-    int32_t *token;           // id of the token that ends at the node, or -1
-    uint32_t count;           // node 0 is the root
-    uint32_t root_child[256]; // 0 = none
+    TrieCell *cells;
+    int32_t *tokens; // by cell: the id of the token that ends there, or -1
+    uint32_t count;
 } PrefixTrie;
 
 typedef struct Unigram {
-    double *scores; // by id, [vocab.id_end]
     double min_score;
     int32_t unknown_id; // -1 = none
     bool byte_fallback;
@@ -27,9 +32,13 @@ typedef struct Unigram {
 typedef struct UnigramNode {
     double score;
     uint32_t start; // where its last piece starts; UINT32_MAX = not reached
+    uint32_t cell;  // of its last piece, 0 = unknown
     uint32_t next;  // where the next piece of the best path ends
-    int32_t id;
 } UnigramNode;
+
+// Makes the trie over the texts of a finished vocabulary.
+// `scores` by id.
+Status prefix_trie_build(PrefixTrie *trie, const Vocab *vocab, const double *scores, Error *error);
 
 typedef struct UnigramScratch {
     UnigramNode *nodes;
