@@ -259,7 +259,11 @@ Status open_tokenizer(Tokenizer **out, const ModelInfo *info, const Log *log, Er
     if (!info->tokenizer_folder)
         return STATUS_OK;
     Error reason;
-    Status status = tokenizer_open(out, info->tokenizer_folder, log, &reason);
+    char *compiled = info->kept_folder ? path_join(info->kept_folder, "tokenizer.bin") : NULL;
+    if (info->kept_folder && !compiled)
+        return error_out_of_memory(error, strlen(info->kept_folder));
+    Status status = tokenizer_open(out, info->tokenizer_folder, compiled, log, &reason);
+    mem_free(compiled);
     if (status == STATUS_OK && info->do_lower_case)
         tokenizer_lower_case(*out);
     if (status == STATUS_NOT_FOUND)

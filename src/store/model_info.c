@@ -220,6 +220,21 @@ static Status read_max_length(Loader *l) {
     return folder_max_length(&info->max_length, l->hints, &l->sentence, l->error);
 }
 
+// A bare .onnx file may lie anywhere; nothing is left beside it.
+static Status read_kept_folder(Loader *l) {
+    char *folder = path_dirname(l->model);
+    if (!folder)
+        return error_out_of_memory(l->error, strlen(l->model));
+    Status status = STATUS_OK;
+    if (folder_has(folder, "gpux.yml") || folder_has(folder, "metadata.json")) {
+        l->info->kept_folder = arena_printf(&l->info->arena, "%s/.gpux", folder);
+        if (!l->info->kept_folder)
+            status = error_out_of_memory(l->error, strlen(folder));
+    }
+    mem_free(folder);
+    return status;
+}
+
 // ---- The whole ----
 
 static Status read_names(Loader *l) {
@@ -257,6 +272,7 @@ static Status load(Loader *l) {
     TRY(read_runtime(l));
     TRY(read_friendly_names(l));
     TRY(read_tokenizer(l));
+    TRY(read_kept_folder(l));
     TRY(read_task(l));
     TRY(read_labels(l));
     TRY(read_sentence(l));

@@ -54,7 +54,7 @@ static inline void load_test_model(TestModel *test) {
     location_free(&location);
     check_ok(model_load(&test->model, test->info->model_file, &engine, &error), &error);
     Status status = test->info->tokenizer_folder
-                        ? tokenizer_open(&test->tokenizer, test->folder, NULL, &error)
+                        ? tokenizer_open(&test->tokenizer, test->folder, NULL, NULL, &error)
                         : STATUS_NOT_FOUND;
     if (status != STATUS_NOT_FOUND)
         check_ok(status, &error);

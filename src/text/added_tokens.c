@@ -152,9 +152,15 @@ void added_tokens_split(const Tokenizer *tokenizer, const TokenTrie *trie, Piece
 }
 
 const AddedToken *added_token_by_id(const AddedTokens *added, int32_t id) {
-    if (id < 0 || id >= added->id_end || added->by_id[id] < 0)
+    if (id < 0 || id >= added->id_end)
         return NULL;
-    return &added->items[added->by_id[id]];
+    int32_t index = added->by_id[id];
+    return index >= 0 && (size_t)index < added->count ? &added->items[index] : NULL;
+}
+
+const AddedToken *added_token_by_content(const AddedTokens *added, StrView content) {
+    int32_t index = vocab_id(&added->contents, content);
+    return index >= 0 && (size_t)index < added->count ? &added->items[index] : NULL;
 }
 
 static Status load_one(Tokenizer *tokenizer, const JsonValue *value, uint32_t *next_id,
@@ -232,16 +238,21 @@ static Status normalize_pattern(Tokenizer *tokenizer, AddedToken *token, Error *
     return status;
 }
 
-Status added_tokens_prepare(Tokenizer *tokenizer, Error *error) {
-    AddedTokens *added = &tokenizer->added;
+Status added_tokens_index(AddedTokens *added, Error *error) {
     for (size_t i = 0; i < added->count; i++) {
-        AddedToken *token = &added->items[i];
-        if (token->normalized && tokenizer->normalizer_count > 0)
-            TRY(normalize_pattern(tokenizer, token, error));
+        const AddedToken *token = &added->items[i];
         TokenTrie *trie = token->normalized ? &added->normalized : &added->raw;
         TRY(trie_insert(trie, token->pattern, (uint32_t)i, error));
     }
     return STATUS_OK;
+}
+
+Status added_tokens_prepare(Tokenizer *tokenizer, Error *error) {
+    AddedTokens *added = &tokenizer->added;
+    for (size_t i = 0; i < added->count; i++)
+        if (added->items[i].normalized && tokenizer->normalizer_count > 0)
+            TRY(normalize_pattern(tokenizer, &added->items[i], error));
+    return added_tokens_index(added, error);
 }
 
 void added_tokens_free(AddedTokens *added) {

@@ -19,13 +19,16 @@ uint32_t bpe_merge_hash(int32_t left, int32_t right) {
 }
 
 const Merge *bpe_find_merge(const Bpe *bpe, int32_t left, int32_t right) {
-    for (uint32_t i = bpe_merge_hash(left, right);; i++) {
-        const Merge *merge = &bpe->merges[i & bpe->merge_mask];
+    uint32_t hash = bpe_merge_hash(left, right);
+    // Half of the slots are empty; only those of a broken file might not be.
+    for (uint32_t i = 0; i <= bpe->merge_mask; i++) {
+        const Merge *merge = &bpe->merges[(hash + i) & bpe->merge_mask];
         if (merge->left == left && merge->right == right)
             return merge;
         if (merge->left < 0)
-            return NULL;
+            break;
     }
+    return NULL;
 }
 
 // ---- Scratch ----

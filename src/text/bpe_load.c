@@ -22,11 +22,13 @@ static bool next_merge(JsonCursor *cursor, Buf *first, Buf *second, StrView *lef
 }
 
 static size_t count_merges(StrView text) {
-    // Every merge needs at least one comma before the next, so commas bound them from above.
-    size_t count = 1;
+    // Commas bound the merges from above: one before the next, and one inside when they are pairs.
+    JsonCursor cursor = {.text = text};
+    size_t commas = 0;
+    bool is_pairs = json_cursor_take(&cursor, '[') && json_cursor_peek(&cursor) == '[';
     for (size_t i = 0; i < text.len; i++)
-        count += text.ptr[i] == ',';
-    return count;
+        commas += text.ptr[i] == ',';
+    return is_pairs ? commas / 2 + 1 : commas + 1;
 }
 
 static Status alloc_merges(Bpe *bpe, size_t count, Error *error) {

@@ -325,9 +325,8 @@ static StrView token_text(const Tokenizer *tokenizer, int32_t id, bool skip_spec
     StrView text = added ? added->pattern : vocab_text(&tokenizer->model.vocab, id);
     if (!text.ptr || !skip_special)
         return text;
-    int32_t index = vocab_id(&tokenizer->added.contents, text);
-    bool is_special = index >= 0 && tokenizer->added.items[index].special;
-    return is_special ? (StrView){NULL, 0} : text;
+    added = added_token_by_content(&tokenizer->added, text);
+    return added && added->special ? (StrView){NULL, 0} : text;
 }
 
 Status tokenizer_decode(Buf *out, const Tokenizer *tokenizer, const int32_t *ids, size_t len,

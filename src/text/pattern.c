@@ -7,17 +7,22 @@ Status pattern_load(Tokenizer *tokenizer, Pattern *out, const JsonValue *value, 
     if (json_as_string(&text, json_get(value, "String"))) {
         if (text.len == 0)
             return error_set(error, STATUS_UNSUPPORTED, "empty pattern is not supported");
-        return tokenizer_keep(tokenizer, &out->literal, text, error);
+        return tokenizer_keep(tokenizer, &out->text, text, error);
     }
     if (!json_as_string(&text, json_get(value, "Regex")))
         return error_set(error, STATUS_CORRUPT, "pattern is neither String nor Regex");
+    TRY(tokenizer_keep(tokenizer, &out->text, text, error));
+    return pattern_compile(tokenizer, out, error);
+}
+
+Status pattern_compile(Tokenizer *tokenizer, Pattern *pattern, Error *error) {
     Regex **regexes = mem_realloc_array(tokenizer->regexes, tokenizer->regex_count + 1,
                                         sizeof *tokenizer->regexes);
     if (!regexes)
         return error_out_of_memory(error, sizeof *regexes);
     tokenizer->regexes = regexes;
-    TRY(regex_compile(&out->regex, text, error));
-    regexes[tokenizer->regex_count++] = out->regex;
+    TRY(regex_compile(&pattern->regex, pattern->text, error));
+    regexes[tokenizer->regex_count++] = pattern->regex;
     return STATUS_OK;
 }
 
@@ -59,7 +64,7 @@ Status pattern_each(const Pattern *pattern, StrView text, PatternMatch *match, v
     if (text.len == 0)
         return STATUS_OK;
     if (!pattern->regex)
-        return each_literal(pattern->literal, text, match, ctx);
+        return each_literal(pattern->text, text, match, ctx);
     RegexMatcher *matcher;
     TRY(regex_matcher_new(&matcher, pattern->regex, error));
     Status status = each_regex(matcher, text, match, ctx, error);

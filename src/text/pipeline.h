@@ -3,6 +3,7 @@
 #ifndef GPUX_TEXT_PIPELINE_H
 #define GPUX_TEXT_PIPELINE_H
 
+#include "base/artifact.h"
 #include "base/json.h"
 #include "base/memory.h"
 #include "text/aligned.h"
@@ -85,8 +86,12 @@ typedef struct AddedTokens {
 Status added_tokens_load(Tokenizer *tokenizer, const JsonValue *list, Error *error);
 // Makes the pattern tries; normalizes with the tokenizer's own normalizer, so it must be loaded.
 Status added_tokens_prepare(Tokenizer *tokenizer, Error *error);
+// The second half of it: the tries over the patterns.
+Status added_tokens_index(AddedTokens *added, Error *error);
 void added_tokens_free(AddedTokens *added);
+// NULL when there is none.
 const AddedToken *added_token_by_id(const AddedTokens *added, int32_t id);
+const AddedToken *added_token_by_content(const AddedTokens *added, StrView content);
 // Appends the pieces of text->bytes[begin, end) to `out`: added tokens of `trie` and what is
 // between.
 void added_tokens_split(const Tokenizer *tokenizer, const TokenTrie *trie, PieceList *out,
@@ -96,11 +101,13 @@ void added_tokens_split(const Tokenizer *tokenizer, const TokenTrie *trie, Piece
 
 // A literal or a regular expression.
 typedef struct Pattern {
-    StrView literal;
+    StrView text;
     Regex *regex; // NULL for a literal
 } Pattern;
 
 Status pattern_load(Tokenizer *tokenizer, Pattern *out, const JsonValue *value, Error *error);
+// Makes the text a regular expression.
+Status pattern_compile(Tokenizer *tokenizer, Pattern *pattern, Error *error);
 // Calls back for each match in order; stops at the first error.
 typedef Status PatternMatch(void *ctx, size_t begin, size_t end);
 Status pattern_each(const Pattern *pattern, StrView text, PatternMatch *match, void *ctx,
@@ -351,7 +358,24 @@ struct Tokenizer {
     size_t regex_count;
     int32_t roles[ROLE_COUNT];
     size_t max_length;
+    bool is_compiled; // the big tables and the texts belong to a block that compiled_read was given
+    Artifact artifact; // and that block to this, if it is a file
 };
+
+// From the files of a folder, without a compiled one.
+Status tokenizer_load(Tokenizer **out, const char *folder, Error *error);
+
+// ---- The compiled form ----
+
+// Bytes of a tokenizer's compiled form. It is the same for the same files.
+size_t compiled_size(const Tokenizer *tokenizer);
+// Writes it to `size` zeroed bytes, aligned to 16.
+void compiled_write(uint8_t *out, size_t size, const Tokenizer *tokenizer);
+// Makes magic and checksum right; `size` is at least 16.
+void compiled_seal(uint8_t *data, size_t size);
+// The tokenizer that was written; it borrows `data`, which must be aligned to 16. STATUS_CORRUPT
+// for anything else than what compiled_write left.
+Status compiled_read(Tokenizer **out, const uint8_t *data, size_t size, Error *error);
 
 // Appends the tokenizer.json that a vocab.txt and its config (may be empty) stand for.
 Status rebuild_from_vocab_txt(Buf *out, const char *path, StrView config, Error *error);

@@ -109,7 +109,7 @@ static bool find_base(TrieBuilder *builder, uint32_t *base, const TrieChildren *
         if (fits(builder->trie, *base, children))
             return true;
     }
-    *base = builder->used_end;
+    *base = builder->used_end > first ? builder->used_end - first : 1;
     return true;
 }
 
@@ -150,18 +150,27 @@ static void find_children(TrieChildren *children, const TrieBuilder *builder, co
     children->begins[children->count] = span->end;
 }
 
+static void set_token(TrieBuilder *builder, uint32_t cell, int32_t id) {
+    builder->trie->cells[cell].score = builder->scores[id];
+    builder->trie->tokens[cell] = id;
+}
+
 static bool expand_node(TrieBuilder *builder, TrieSpan span) {
     const Vocab *vocab = builder->vocab;
     PrefixTrie *trie = builder->trie;
     TrieChildren children;
     uint32_t begin = span.begin;
+    if (span.depth > 0 && span.end - span.begin == 1) {
+        uint32_t entry = builder->order[begin];
+        set_token(builder, span.cell, vocab->entries[entry].id);
+        trie->cells[span.cell].base = TRIE_LEAF + entry;
+        return true;
+    }
     // Sorted: a text that ends here comes first. An empty one would match without end.
     if (begin < span.end && vocab->entries[builder->order[begin]].len == span.depth) {
-        int32_t id = vocab->entries[builder->order[begin++]].id;
-        if (span.depth > 0) {
-            trie->cells[span.cell].score = builder->scores[id];
-            trie->tokens[span.cell] = id;
-        }
+        if (span.depth > 0)
+            set_token(builder, span.cell, vocab->entries[builder->order[begin]].id);
+        begin++;
     }
     find_children(&children, builder, &span, begin);
     uint32_t base;

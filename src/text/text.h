@@ -20,7 +20,12 @@ typedef struct Tokenizer Tokenizer;
 // kind); with tokenizer_config.json, special_tokens_map.json and added_tokens.json where they are.
 // STATUS_NOT_FOUND when there is none, STATUS_CORRUPT for a broken file (named, with position),
 // STATUS_UNSUPPORTED naming the component that is not implemented.
-Status tokenizer_open(Tokenizer **out, const char *folder, const Log *log, Error *error);
+//
+// `compiled` is where the compiled form is kept, or NULL for nowhere: mapped when it is whole and
+// made from these very files, else written for the next time. Its folder is made when the parent
+// exists. What cannot be read or written only costs time.
+Status tokenizer_open(Tokenizer **out, const char *folder, const char *compiled, const Log *log,
+                      Error *error);
 // Whether a folder has files that tokenizer_open would open.
 bool tokenizer_is_in(const char *folder);
 // From the text of a tokenizer.json. `config` is tokenizer_config.json's text or empty.

@@ -198,9 +198,19 @@ Status tokenizer_open_json(Tokenizer **out, StrView json, StrView config, Error 
     return open_json(out, json, (StrView){NULL, 0}, config, error);
 }
 
+// What lies in a compiled block must not be freed.
+static void forget_block(Tokenizer *tokenizer) {
+    tokenizer->unicode.pages = NULL;
+    tokenizer->model = (Model){.kind = MODEL_WORDPIECE};
+    tokenizer->added.by_id = NULL;
+    tokenizer->added.contents = (Vocab){.count = 0};
+}
+
 void tokenizer_close(Tokenizer *tokenizer) {
     if (!tokenizer)
         return;
+    if (tokenizer->is_compiled)
+        forget_block(tokenizer);
     for (size_t i = 0; i < tokenizer->regex_count; i++)
         regex_free(tokenizer->regexes[i]);
     mem_free(tokenizer->regexes);
@@ -211,6 +221,7 @@ void tokenizer_close(Tokenizer *tokenizer) {
     vocab_free(&tokenizer->model.vocab);
     unicode_table_free(&tokenizer->unicode);
     arena_free(&tokenizer->arena);
+    artifact_close(&tokenizer->artifact);
     mem_free(tokenizer);
 }
 
@@ -246,15 +257,13 @@ static Status open_folder(Tokenizer **out, const char *folder, StrView map, StrV
     return status;
 }
 
-Status tokenizer_open(Tokenizer **out, const char *folder, const Log *log, Error *error) {
+Status tokenizer_load(Tokenizer **out, const char *folder, Error *error) {
     *out = NULL;
     Buf map = BUF_INIT(PIPELINE_MAX_CONFIG), config = BUF_INIT(PIPELINE_MAX_CONFIG);
     Status status = STATUS_OK;
     TRY_DONE(rebuild_read(&map, folder, "special_tokens_map.json", error));
     TRY_DONE(rebuild_read(&config, folder, "tokenizer_config.json", error));
     TRY_DONE(open_folder(out, folder, sv_n(map.ptr, map.len), sv_n(config.ptr, config.len), error));
-    log_message(log, LOG_DEBUG, "tokenizer of '%s': %zu tokens", folder,
-                tokenizer_vocab_size(*out));
 done:
     buf_free(&map);
     buf_free(&config);
@@ -271,8 +280,8 @@ size_t tokenizer_vocab_size(const Tokenizer *tokenizer) {
 }
 
 int32_t tokenizer_token_id(const Tokenizer *tokenizer, StrView token) {
-    int32_t index = vocab_id(&tokenizer->added.contents, token);
-    return index >= 0 ? tokenizer->added.items[index].id : vocab_id(&tokenizer->model.vocab, token);
+    const AddedToken *added = added_token_by_content(&tokenizer->added, token);
+    return added ? added->id : vocab_id(&tokenizer->model.vocab, token);
 }
 
 StrView tokenizer_token(const Tokenizer *tokenizer, int32_t id) {

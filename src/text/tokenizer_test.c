@@ -1,18 +1,10 @@
 // Replays test/golden/text (what the tokenizers library answered) and checks what a file or a
 // caller may do wrong.
-#include "text/pipeline.h"
+#include "text/text_test.h"
 
 #include "base/file.h"
 
-#include <setjmp.h>
-#include <stdarg.h>
-#include <stdio.h>
-#include <stdlib.h>
 #include <unistd.h>
-
-#include <cmocka.h>
-
-#define GOLDEN "test/golden/text/"
 
 static const EncodeOptions PLAIN = {.add_special_tokens = true};
 
@@ -34,11 +26,7 @@ static const char SMALL[] =
     "}}}";
 
 static Tokenizer *open_small(void) {
-    Tokenizer *tokenizer;
-    Error error;
-    if (tokenizer_open_json(&tokenizer, sv(SMALL), SV(""), &error) != STATUS_OK)
-        fail_msg("%s", error.message);
-    return tokenizer;
+    return open_or_fail(sv(SMALL));
 }
 
 static void assert_ids(const Encoding *encoding, const int32_t *ids, size_t count) {
@@ -128,22 +116,22 @@ static void replay_case(const Tokenizer *tokenizer, const JsonValue *expected) {
     encoding_list_free(&list);
 }
 
+// The loaded tokenizer and its compiled form.
 static void replay(const char *path, size_t least_cases) {
     JsonDoc *doc;
-    Error error;
-    if (json_parse_file(&doc, path, 1 << 20, 0, &error) != STATUS_OK)
-        fail_msg("%s", error.message);
-    Buf json = BUF_INIT(1 << 20);
-    JsonWriter writer = json_writer(&json, 0);
-    json_write_value(&writer, json_get(json_root(doc), "tokenizer"));
-    Tokenizer *tokenizer;
-    if (tokenizer_open_json(&tokenizer, sv_n(json.ptr, json.len), SV(""), &error) != STATUS_OK)
-        fail_msg("%s: %s", path, error.message);
+    Buf json = golden_tokenizer(path, &doc);
+    Tokenizer *loaded = open_or_fail(sv_n(json.ptr, json.len)), *compiled;
+    Block block = compile_block(loaded);
+    assert_int_equal(compiled_read(&compiled, block.data, block.size, NULL), STATUS_OK);
     const JsonValue *cases = json_get(json_root(doc), "cases");
     assert_true(json_len(cases) >= least_cases);
-    for (size_t i = 0; i < json_len(cases); i++)
-        replay_case(tokenizer, json_at(cases, i));
-    tokenizer_close(tokenizer);
+    for (size_t i = 0; i < json_len(cases); i++) {
+        replay_case(loaded, json_at(cases, i));
+        replay_case(compiled, json_at(cases, i));
+    }
+    tokenizer_close(compiled);
+    tokenizer_close(loaded);
+    free(block.data);
     buf_free(&json);
     json_free(doc);
 }
@@ -244,7 +232,7 @@ static void real_model_gives_known_ids(void **state) {
     }
     Tokenizer *tokenizer;
     EncodingList list;
-    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL), STATUS_OK);
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL, NULL), STATUS_OK);
     assert_int_equal(
         tokenizer_encode(&list, tokenizer, SV("Hello, World!"), (StrView){NULL, 0}, &PLAIN, NULL),
         STATUS_OK);
@@ -469,11 +457,11 @@ static void vocab_txt_becomes_a_bert_tokenizer(void **state) {
     assert_non_null(mkdtemp(folder));
     Tokenizer *tokenizer;
     Error error;
-    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_NOT_FOUND);
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL, &error), STATUS_NOT_FOUND);
     write_file(folder, "vocab.txt",
                "[PAD]\r\n[UNK]\n[CLS] \n[SEP]\n[MASK]\nHello\nhello\n##s\n\xc3\xa9\n");
     EncodingList list;
-    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_OK);
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL, &error), STATUS_OK);
     assert_int_equal(tokenizer_encode(&list, tokenizer, SV("Hellos [MASK] \xc3\xa9"),
                                       (StrView){NULL, 0}, &PLAIN, NULL),
                      STATUS_OK);
@@ -482,7 +470,7 @@ static void vocab_txt_becomes_a_bert_tokenizer(void **state) {
     tokenizer_close(tokenizer);
     write_file(folder, "tokenizer_config.json",
                "{\"do_lower_case\": false, \"model_max_length\": 1e30}");
-    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_OK);
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL, &error), STATUS_OK);
     assert_int_equal(
         tokenizer_encode(&list, tokenizer, SV("Hellos \xc3\xa9"), SV("hello"), &PLAIN, NULL),
         STATUS_OK);
@@ -491,7 +479,7 @@ static void vocab_txt_becomes_a_bert_tokenizer(void **state) {
     encoding_list_free(&list);
     tokenizer_close(tokenizer);
     write_file(folder, "tokenizer.json", "{\"model\": 1}");
-    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_CORRUPT);
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL, &error), STATUS_CORRUPT);
     assert_non_null(strstr(error.message, "tokenizer.json"));
     const char *const names[] = {"vocab.txt", "tokenizer_config.json", "tokenizer.json"};
     for (size_t i = 0; i < 3; i++) {
@@ -515,7 +503,7 @@ static void vocab_and_merges_become_a_byte_level_tokenizer(void **state) {
     Tokenizer *tokenizer;
     EncodingList list;
     Error error;
-    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_OK);
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL, &error), STATUS_OK);
     assert_int_equal(
         tokenizer_encode(&list, tokenizer, SV("ab ab <mask><y>"), SV("a"), &PLAIN, NULL),
         STATUS_OK);
@@ -526,7 +514,7 @@ static void vocab_and_merges_become_a_byte_level_tokenizer(void **state) {
     write_file(folder, "tokenizer_config.json",
                "{\"tokenizer_class\": \"GPT2Tokenizer\", \"add_bos_token\": true, \"bos_token\": "
                "\"</s>\"}");
-    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_OK);
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL, &error), STATUS_OK);
     assert_int_equal(tokenizer_encode(&list, tokenizer, SV("ab"), SV("b"), &PLAIN, NULL),
                      STATUS_OK);
     assert_ids(&list.items[0], (const int32_t[]){1, 6, 1, 4}, 4);
@@ -534,7 +522,7 @@ static void vocab_and_merges_become_a_byte_level_tokenizer(void **state) {
     encoding_list_free(&list);
     tokenizer_close(tokenizer);
     write_file(folder, "tokenizer_config.json", "{\"tokenizer_class\": \"OddTokenizer\"}");
-    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, &error), STATUS_UNSUPPORTED);
+    assert_int_equal(tokenizer_open(&tokenizer, folder, NULL, NULL, &error), STATUS_UNSUPPORTED);
     assert_non_null(strstr(error.message, "OddTokenizer"));
     const char *const names[] = {"vocab.json", "merges.txt", "added_tokens.json",
                                  "tokenizer_config.json"};
@@ -571,15 +559,8 @@ static Status live_once(StrView json) {
 
 static void every_failed_allocation_is_an_error(void **state) {
     (void)state;
-    static const char *const files[] = {GOLDEN "wordpiece.json", GOLDEN "byte_bpe.json",
-                                        GOLDEN "llama_bpe.json", GOLDEN "unigram.json"};
-    for (size_t i = 0; i < 4; i++) {
-        JsonDoc *doc;
-        assert_int_equal(json_parse_file(&doc, files[i], 1 << 20, 0, NULL), STATUS_OK);
-        Buf json = BUF_INIT(1 << 20);
-        JsonWriter writer = json_writer(&json, 0);
-        json_write_value(&writer, json_get(json_root(doc), "tokenizer"));
-        json_free(doc);
+    for (size_t i = 0; i < GOLDEN_COUNT; i++) {
+        Buf json = golden_tokenizer(GOLDEN_FILES[i], NULL);
         StrView text = sv_n(json.ptr, json.len);
         mem_fail_after(0);
         assert_int_equal(live_once(text), STATUS_OK);
@@ -590,7 +571,7 @@ static void every_failed_allocation_is_an_error(void **state) {
             Status status = live_once(text);
             mem_fail_after(0);
             if (status != STATUS_OUT_OF_MEMORY)
-                fail_msg("%s: allocation %zu of %zu: status %d", files[i], n, count, status);
+                fail_msg("%s: allocation %zu of %zu: status %d", GOLDEN_FILES[i], n, count, status);
         }
         buf_free(&json);
     }

@@ -33,32 +33,58 @@ static inline void offer(UnigramNode *node, double score, uint32_t start, uint32
     }
 }
 
+// The end of a leaf's token whose first bytes are word[start, end), or 0 when the word goes on
+// differently.
+static size_t leaf_end(const Vocab *vocab, uint32_t entry, StrView word, size_t start, size_t end) {
+    StrView text = vocab_entry_text(vocab, entry);
+    size_t depth = end - start;
+    if (text.len < depth || text.len > word.len - start ||
+        memcmp(text.ptr + depth, word.ptr + end, text.len - depth) != 0)
+        return 0;
+    return start + text.len;
+}
+
+// Offers every token that starts at `start`; whether one of them is the first character, of `len`
+// bytes.
+static bool offer_tokens(const Model *model, UnigramNode *nodes, StrView word, size_t start,
+                         size_t len) {
+    const PrefixTrie *trie = &model->unigram.trie;
+    double so_far = nodes[start].score;
+    bool has_single = false;
+    uint32_t node = 0;
+    for (size_t end = start; end < word.len;) {
+        node = trie_child(trie, node, (uint8_t)word.ptr[end++]);
+        if (node == 0)
+            break;
+        TrieCell cell = trie->cells[node];
+        bool is_leaf = cell.base >= TRIE_LEAF;
+        if (is_leaf)
+            end = leaf_end(&model->vocab, cell.base - TRIE_LEAF, word, start, end);
+        if (end == 0)
+            break;
+        if (!isnan(cell.score)) {
+            offer(&nodes[end], cell.score + so_far, (uint32_t)start, node);
+            has_single |= end - start == len;
+        }
+        if (is_leaf)
+            break;
+    }
+    return has_single;
+}
+
 // Fills the best path to every position of `word`.
-static Status find_paths(const Unigram *unigram, UnigramNode *nodes, StrView word, Error *error) {
-    const PrefixTrie *trie = &unigram->trie;
+static Status find_paths(const Model *model, UnigramNode *nodes, StrView word, Error *error) {
+    const Unigram *unigram = &model->unigram;
     double unknown_score = unigram->min_score - UNKNOWN_PENALTY;
     size_t len;
     for (size_t start = 0; start < word.len; start += len) {
-        double so_far = nodes[start].score;
-        bool has_single = false;
-        uint32_t node = 0;
         len = utf8_lead_len(word.ptr[start]);
-        for (size_t end = start; end < word.len;) {
-            node = trie_child(trie, node, (uint8_t)word.ptr[end++]);
-            if (node == 0)
-                break;
-            double score = trie->cells[node].score;
-            if (isnan(score))
-                continue;
-            offer(&nodes[end], score + so_far, (uint32_t)start, node);
-            has_single |= end - start == len;
-        }
-        if (has_single)
+        if (offer_tokens(model, nodes, word, start, len))
             continue;
         if (unigram->unknown_id < 0)
             return error_set(error, STATUS_INVALID,
                              "a character is not in the vocabulary and there is no unknown token");
-        offer(&nodes[start + len], unknown_score + so_far, (uint32_t)start, 0);
+        offer(&nodes[start + len], unknown_score + nodes[start].score, (uint32_t)start, 0);
     }
     return STATUS_OK;
 }
@@ -96,7 +122,7 @@ Status unigram_encode(const Model *model, StrView word, TokenSink *sink, Error *
     UnigramNode *nodes = scratch->nodes;
     for (size_t i = 0; i <= word.len; i++)
         nodes[i] = (UnigramNode){.start = UINT32_MAX};
-    TRY(find_paths(unigram, nodes, word, error));
+    TRY(find_paths(model, nodes, word, error));
     for (size_t end = word.len; end > 0; end = nodes[end].start)
         nodes[nodes[end].start].next = (uint32_t)end;
     for (size_t begin = 0, end; begin < word.len; begin = end) {

@@ -4,19 +4,20 @@
 
 #include "text/vocab.h"
 
-enum { TRIE_FREE = UINT32_MAX };
+enum { TRIE_FREE = UINT32_MAX, TRIE_LEAF = 1u << 31 };
 
-// One node: its child by a byte is cell base + byte, if that says so.
+// One node: its child by a byte is cell base + byte, if that says so. Where only one token is left
+// the trie ends, and the rest of that token's text is compared.
 typedef struct TrieCell {
-    uint32_t base;
+    uint32_t base;   // TRIE_LEAF + the token's entry in the vocabulary for a leaf
     uint32_t parent; // TRIE_FREE for the root and for unused cells
-    double score;    // of the token that ends here, NaN when there is none
+    double score;    // of the token that ends here or is the leaf's, NaN when there is none
 } TrieCell;
 
 // A byte trie as a double array; cell 0 is the root.
 typedef struct PrefixTrie {
     TrieCell *cells;
-    int32_t *tokens; // by cell: the id of the token that ends there, or -1
+    int32_t *tokens; // by cell: the id of that token, or -1
     uint32_t count;
 } PrefixTrie;
 

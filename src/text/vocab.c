@@ -9,6 +9,18 @@ static StrView entry_text(const Vocab *vocab, const VocabEntry *entry) {
     return sv_n(vocab->bytes + entry->offset, entry->len);
 }
 
+// The same for an entry of a compiled table, which may be anything; false when it is none.
+static bool checked_text(StrView *out, const Vocab *vocab, uint32_t index, uint32_t skip) {
+    if (index >= vocab->count)
+        return false;
+    const VocabEntry *entry = &vocab->entries[index];
+    if (entry->offset > vocab->bytes_len || entry->len > vocab->bytes_len - entry->offset ||
+        skip > entry->len)
+        return false;
+    *out = sv_n(vocab->bytes + entry->offset + skip, entry->len - skip);
+    return true;
+}
+
 // The slot that holds `text` or the empty one where it belongs; NULL after too many probes.
 static VocabSlot *find_slot(const Vocab *vocab, const VocabIndex *index, StrView text,
                             uint32_t hash) {
@@ -18,12 +30,17 @@ static VocabSlot *find_slot(const Vocab *vocab, const VocabIndex *index, StrView
             return slot;
         if (slot->hash != hash)
             continue;
-        const VocabEntry *entry = &vocab->entries[slot->entry_plus_1 - 1];
-        if (sv_equal(sv_n(vocab->bytes + entry->offset + index->skip, entry->len - index->skip),
-                     text))
+        StrView found;
+        if (checked_text(&found, vocab, slot->entry_plus_1 - 1, index->skip) &&
+            sv_equal(found, text))
             return slot;
     }
     return NULL;
+}
+
+StrView vocab_entry_text(const Vocab *vocab, uint32_t entry) {
+    StrView text;
+    return checked_text(&text, vocab, entry, 0) ? text : (StrView){NULL, 0};
 }
 
 static Status too_many_probes(Error *error) {
@@ -130,9 +147,29 @@ Status vocab_add(Vocab *vocab, StrView text, int32_t id, Error *error) {
     return STATUS_OK;
 }
 
+// The room was guessed; what is four times too much goes, because it would be written to disk.
+static Status shrink_index(VocabIndex *index, uint32_t count, Error *error) {
+    VocabIndex old = *index;
+    uint32_t size = index->mask + 1;
+    if (size <= 16 || size / 4 < count)
+        return STATUS_OK;
+    TRY(slots_alloc(index, count, error));
+    for (uint32_t i = 0; i < size; i++) {
+        uint32_t at = old.slots[i].hash;
+        if (old.slots[i].entry_plus_1 == 0)
+            continue;
+        while (index->slots[at & index->mask].entry_plus_1 != 0)
+            at++;
+        index->slots[at & index->mask] = old.slots[i];
+    }
+    mem_free(old.slots);
+    return STATUS_OK;
+}
+
 Status vocab_finish(Vocab *vocab, Error *error) {
     if (!vocab->index.slots)
         TRY(slots_alloc(&vocab->index, 0, error));
+    TRY(shrink_index(&vocab->index, vocab->count, error));
     uint32_t id_end = 0;
     for (uint32_t i = 0; i < vocab->count; i++)
         if ((uint32_t)vocab->entries[i].id >= id_end)
@@ -213,5 +250,5 @@ int32_t vocab_find(const Vocab *vocab, const VocabIndex *index, StrView text) {
 StrView vocab_text(const Vocab *vocab, int32_t id) {
     if (id < 0 || (uint32_t)id >= vocab->id_end || vocab->entry_of_id[id] == 0)
         return (StrView){NULL, 0};
-    return entry_text(vocab, &vocab->entries[vocab->entry_of_id[id] - 1]);
+    return vocab_entry_text(vocab, vocab->entry_of_id[id] - 1);
 }

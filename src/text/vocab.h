@@ -63,6 +63,8 @@ int32_t vocab_find(const Vocab *vocab, const VocabIndex *index, StrView text);
 static inline int32_t vocab_id(const Vocab *vocab, StrView text) {
     return vocab_find(vocab, &vocab->index, text);
 }
+// The text of an entry, borrowed; ptr is NULL when there is no such entry.
+StrView vocab_entry_text(const Vocab *vocab, uint32_t entry);
 // The text of an id, borrowed; ptr is NULL for an unused id.
 StrView vocab_text(const Vocab *vocab, int32_t id);
 

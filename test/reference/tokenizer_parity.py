@@ -5,6 +5,7 @@ Development only: needs `tokenizers`, a C compiler and the libraries that src/te
 
     tokenizer_parity.py FILE_OR_FOLDER...      compare; the exit status is the number of differences > 0
     tokenizer_parity.py --quick FILE...        the same with fewer random strings
+    tokenizer_parity.py --compiled FILE...     our side is the compiled tokenizer, mapped from a file
     tokenizer_parity.py --speed TEXT FILE...   one core, both sides, on an English text
     tokenizer_parity.py --golden OUT           write the golden files (see tokenizer_golden.py)
 """
@@ -61,13 +62,15 @@ def build():
     sources = [f for room in ("base", "text") for f in sorted(glob.glob(f"{ROOT}/src/{room}/*.c"))
                if not f.endswith("_test.c")]
     out = os.path.join(tempfile.mkdtemp(prefix="parity"), "text.so")
-    flags = ["-std=c17", "-D_GNU_SOURCE", "-O2", "-g", "-shared", "-fPIC", "-fno-semantic-interposition", f"-I{ROOT}/src"]
+    flags = ["-std=c17", "-D_GNU_SOURCE", "-O2", "-g", "-shared", "-fPIC", "-fno-semantic-interposition", f"-I{ROOT}/src",
+             '-DGPUX_VERSION="parity"']
     subprocess.run([os.environ.get("CC", "cc"), *flags, *sources, "-o", out, "-ljansson", "-lutf8proc",
                     "-lpcre2-8", "-lcrypto", "-lz", "-lpthread", "-lm", "-ldl"], check=True)
     return ctypes.CDLL(out)
 
 
 LIB = None
+COMPILED = False
 TRUNCATIONS = ["longest_first", "only_first", "only_second"]
 
 
@@ -83,8 +86,10 @@ class Ours:
 
     def __init__(self, path=None, text=None, config=b""):
         self.handle, self.error = ctypes.c_void_p(), Error()
-        if path is not None and os.path.isdir(path):
-            status = LIB.tokenizer_open(ctypes.byref(self.handle), path.encode(), None,
+        if COMPILED and text is None:
+            status = self.open_compiled(path)
+        elif path is not None and os.path.isdir(path):
+            status = LIB.tokenizer_open(ctypes.byref(self.handle), path.encode(), None, None,
                                         ctypes.byref(self.error))
         else:
             text = open(path, "rb").read() if text is None else text
@@ -92,6 +97,18 @@ class Ours:
                                              ctypes.byref(self.error))
         if status:
             raise ValueError(self.error.message.decode())
+
+    def open_compiled(self, path):
+        folder = path
+        if not os.path.isdir(path):
+            folder = tempfile.mkdtemp(prefix="parity")
+            os.symlink(os.path.abspath(path), f"{folder}/tokenizer.json")
+        kept = tempfile.mkdtemp(prefix="parity") + "/tokenizer.bin"
+        for _ in range(2):
+            status = LIB.tokenizer_open(ctypes.byref(self.handle), folder.encode(), kept.encode(), None,
+                                        ctypes.byref(self.error))
+        assert os.path.exists(kept)
+        return status
 
     def encode(self, text, pair=None, special=True, max_length=0, truncation=0, stride=0, windows=True,
                left=False):
@@ -380,10 +397,11 @@ def speed(text_path, paths):
 
 
 def main():
-    global LIB
+    global LIB, COMPILED
     parser = argparse.ArgumentParser()
     parser.add_argument("files", nargs="*")
     parser.add_argument("--quick", action="store_true")
+    parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--speed")
     parser.add_argument("--golden")
     args = parser.parse_args()
@@ -393,6 +411,7 @@ def main():
         tokenizer_golden.write_unicode(args.golden)
         return 0
     LIB = build()
+    COMPILED = args.compiled
     if args.speed:
         speed(args.speed, args.files)
         return 0
