@@ -147,22 +147,32 @@ Status vocab_add(Vocab *vocab, StrView text, int32_t id, Error *error) {
     return STATUS_OK;
 }
 
+// Puts the slots of `old` into `index`, which is empty; false when they collide too much.
+static bool move_slots(VocabIndex *index, const VocabIndex *old) {
+    for (uint32_t i = 0; i <= old->mask; i++) {
+        uint32_t at = old->slots[i].hash, probes = 0;
+        if (old->slots[i].entry_plus_1 == 0)
+            continue;
+        for (; index->slots[at & index->mask].entry_plus_1 != 0; at++)
+            if (++probes == VOCAB_MAX_PROBES)
+                return false;
+        index->slots[at & index->mask] = old->slots[i];
+    }
+    return true;
+}
+
 // The room was guessed; what is four times too much goes, because it would be written to disk.
 static Status shrink_index(VocabIndex *index, uint32_t count, Error *error) {
-    VocabIndex old = *index;
-    uint32_t size = index->mask + 1;
-    if (size <= 16 || size / 4 < count)
+    VocabIndex shrunk = {.skip = index->skip, .max_len = index->max_len};
+    if (index->mask < 16 || index->mask / 4 < count)
         return STATUS_OK;
-    TRY(slots_alloc(index, count, error));
-    for (uint32_t i = 0; i < size; i++) {
-        uint32_t at = old.slots[i].hash;
-        if (old.slots[i].entry_plus_1 == 0)
-            continue;
-        while (index->slots[at & index->mask].entry_plus_1 != 0)
-            at++;
-        index->slots[at & index->mask] = old.slots[i];
+    TRY(slots_alloc(&shrunk, count, error));
+    if (!move_slots(&shrunk, index)) {
+        vocab_index_free(&shrunk);
+        return STATUS_OK;
     }
-    mem_free(old.slots);
+    vocab_index_free(index);
+    *index = shrunk;
     return STATUS_OK;
 }
 
