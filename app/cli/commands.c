@@ -385,7 +385,7 @@ static const EnvVariable ENV_TABLE[] = {
     {"GPUX_PROVIDER", "Provider, as --provider"},
     {"GPUX_PRECISION", "Precision, as --precision"},
     {"GPUX_THREADS", "Threads, as --threads"},
-    {"GPUX_PREPARED", "Packed weights kept for the next start: auto, always or never"},
+    {"GPUX_PREPARED", "Packed weights and tokenizer are kept: auto, always or never"},
     {"GPUX_LOG_LEVEL", "DEBUG, INFO, WARNING (default), ERROR or CRITICAL"},
     {"GPUX_CPU_LEVEL", "Test aid: hold the CPU back to ref, avx2 or avx512"},
     {"NO_COLOR", "No colour and no box characters"},

@@ -124,7 +124,7 @@ static Status optimize(Builder *builder, Tuning *tuning, bool *is_measured) {
     if (options->no_optimize)
         return STATUS_OK;
     TRY(builder_tell(builder, GPUX_BUILD_OPTIMIZE, "Optimizing model..."));
-    TRY(open_tokenizer(&builder->tokenizer, builder->info, &builder->env->log, builder->error));
+    TRY(open_tokenizer(&builder->tokenizer, builder->env, builder->info, builder->error));
     TRY(measure(builder, tuning, is_measured));
     const char *precision = builder_precision(builder);
     if (!precision)

@@ -41,7 +41,7 @@ ResolveOptions env_resolve_options(gpux_env *env, const gpux_location_options *o
 
 // The model's tokenizer; *out is NULL for a model without one, or with one that gpux cannot read,
 // which is warned about: raw tensors still work.
-Status open_tokenizer(Tokenizer **out, const ModelInfo *info, const Log *log, Error *error);
+Status open_tokenizer(Tokenizer **out, const gpux_env *env, const ModelInfo *info, Error *error);
 
 // Hands a buffer over as a gpux_text, or frees it on failure.
 gpux_status give_text(gpux_text *out, Buf *buf, Status status, gpux_error *error);

@@ -255,14 +255,15 @@ gpux_status gpux_inspect_plan(gpux_text *out, gpux_env *env, const char *name,
 
 // ---- Loaded models ----
 
-Status open_tokenizer(Tokenizer **out, const ModelInfo *info, const Log *log, Error *error) {
+Status open_tokenizer(Tokenizer **out, const gpux_env *env, const ModelInfo *info, Error *error) {
     if (!info->tokenizer_folder)
         return STATUS_OK;
     Error reason;
-    char *compiled = info->kept_folder ? path_join(info->kept_folder, "tokenizer.bin") : NULL;
-    if (info->kept_folder && !compiled)
+    bool is_kept = env->keep == KEEP_ALWAYS || (env->keep == KEEP_AUTO && !info->is_bare);
+    char *compiled = is_kept ? path_join(info->kept_folder, "tokenizer.bin") : NULL;
+    if (is_kept && !compiled)
         return error_out_of_memory(error, strlen(info->kept_folder));
-    Status status = tokenizer_open(out, info->tokenizer_folder, compiled, log, &reason);
+    Status status = tokenizer_open(out, info->tokenizer_folder, compiled, &env->log, &reason);
     mem_free(compiled);
     if (status == STATUS_OK && info->do_lower_case)
         tokenizer_lower_case(*out);
@@ -270,7 +271,7 @@ Status open_tokenizer(Tokenizer **out, const ModelInfo *info, const Log *log, Er
         return STATUS_OK;
     if (status == STATUS_UNSUPPORTED) {
         // Raw tensors still work; a text request says why text does not.
-        log_message(log, LOG_WARNING, "Tokenizer: %s", reason.message);
+        log_message(&env->log, LOG_WARNING, "Tokenizer: %s", reason.message);
         return STATUS_OK;
     }
     if (status != STATUS_OK && error)
@@ -330,7 +331,7 @@ static Status open_model(gpux_model *model, const char *name, const gpux_model_o
     status = model_load(&model->model, model->info->model_file, &engine, error);
     mem_free(built);
     TRY(status);
-    return open_tokenizer(&model->tokenizer, model->info, &model->env->log, error);
+    return open_tokenizer(&model->tokenizer, model->env, model->info, error);
 }
 
 gpux_status gpux_model_open(gpux_model **out, gpux_env *env, const char *name,

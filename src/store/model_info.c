@@ -220,19 +220,15 @@ static Status read_max_length(Loader *l) {
     return folder_max_length(&info->max_length, l->hints, &l->sentence, l->error);
 }
 
-// A bare .onnx file may lie anywhere; nothing is left beside it.
 static Status read_kept_folder(Loader *l) {
+    ModelInfo *info = l->info;
     char *folder = path_dirname(l->model);
-    if (!folder)
-        return error_out_of_memory(l->error, strlen(l->model));
-    Status status = STATUS_OK;
-    if (folder_has(folder, "gpux.yml") || folder_has(folder, "metadata.json")) {
-        l->info->kept_folder = arena_printf(&l->info->arena, "%s/.gpux", folder);
-        if (!l->info->kept_folder)
-            status = error_out_of_memory(l->error, strlen(folder));
-    }
+    if (folder)
+        info->kept_folder = arena_printf(&info->arena, "%s/.gpux", folder);
+    info->is_bare =
+        folder && !folder_has(folder, "gpux.yml") && !folder_has(folder, "metadata.json");
     mem_free(folder);
-    return status;
+    return info->kept_folder ? STATUS_OK : error_out_of_memory(l->error, strlen(l->model));
 }
 
 // ---- The whole ----

@@ -88,7 +88,8 @@ typedef struct ModelInfo {
     const char *model_file; // absolute path of model.onnx
     const char
         *tokenizer_folder;   // absolute; where tokenizer files are, or NULL when there are none
-    const char *kept_folder; // ".gpux" beside the model, for derived files; NULL for a bare .onnx
+    const char *kept_folder; // ".gpux" beside the model, for derived files
+    bool is_bare;            // a file outside any model's folder: nothing is left beside it
     const char *task;        // never NULL; "raw" when nothing tells
     const char **labels;     // from id2label, else the config's outputs.labels; may be NULL
     size_t label_count;

@@ -50,6 +50,16 @@ gpux run ./texts 'a good film'; code 0; err_is_empty
 rm texts/.gpux
 end
 
+begin 'GPUX_PREPARED=never neither reads nor writes it'
+was_mapped && problem 'there was none to map'
+export GPUX_PREPARED=never
+was_mapped && problem 'mapped'
+rm -r texts/.gpux
+was_mapped && problem 'mapped'
+unset GPUX_PREPARED
+[ ! -e texts/.gpux/tokenizer.bin ] || problem 'written'
+end
+
 begin 'nothing is left beside a bare .onnx file'
 mkdir bare
 cp texts/*.onnx texts/*.safetensors texts/config.json texts/tokenizer.json bare/
