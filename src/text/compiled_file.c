@@ -7,16 +7,11 @@
 // Of the payload: raise it when its layout or the meaning of anything in it changes.
 enum { COMPILED_VERSION = 1 };
 
-// Everything that tokenizer_load may read.
+// Everything that tokenizer_load may read, or would read if it were there.
 static const char *const SOURCES[] = {
-    "tokenizer.json",
-    "vocab.json",
-    "merges.txt",
-    "vocab.txt",
-    "tokenizer.model",
-    "special_tokens_map.json",
-    "tokenizer_config.json",
-    "added_tokens.json",
+    "tokenizer.json",          "vocab.json",        "merges.txt",      "vocab.txt",
+    "sentencepiece.bpe.model", "spiece.model",      "tokenizer.model", "special_tokens_map.json",
+    "tokenizer_config.json",   "added_tokens.json", "config.json",
 };
 
 enum { SOURCE_COUNT = sizeof SOURCES / sizeof SOURCES[0] };
