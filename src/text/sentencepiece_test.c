@@ -57,7 +57,7 @@ static void replay(const char *folder) {
     Buf text = BUF_INIT(1 << 20);
     JsonDoc *doc;
     char *path = path_join(folder, "cases.json");
-    if (tokenizer_open(&tokenizer, folder, NULL, &error) != STATUS_OK)
+    if (tokenizer_open(&tokenizer, folder, NULL, NULL, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     assert_int_equal(file_read(&text, path, 1 << 20, &error), STATUS_OK);
     assert_int_equal(json_parse(&doc, sv_n(text.ptr, text.len), 0, &error), STATUS_OK);
@@ -200,7 +200,7 @@ static void a_model_cut_short_is_an_error_with_the_file(void **state) {
 
 static Status open_once(const char *folder) {
     Tokenizer *tokenizer;
-    Status status = tokenizer_open(&tokenizer, folder, NULL, NULL);
+    Status status = tokenizer_open(&tokenizer, folder, NULL, NULL, NULL);
     assert_true((status == STATUS_OK) == (tokenizer != NULL));
     tokenizer_close(tokenizer);
     return status;
