@@ -122,6 +122,8 @@ static Vec scale_row(const Run *run, float *row, size_t i, size_t keys) {
 static void fetch_next(const Run *run, size_t r) {
     const AttentionCall *call = run->call;
     const size_t next = run->key + run->keys;
+    if (next == run->last)
+        return;
     const size_t count = run->last - next < run->keys ? run->last - next : run->keys;
     const size_t at = run->head * call->kv_heads / call->heads * call->head_dim;
     for (size_t j = next + count * r / run->queries; j < next + count * (r + 1) / run->queries; j++)

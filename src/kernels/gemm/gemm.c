@@ -121,6 +121,16 @@ typedef struct Chunk {
     bool is_last;  // of its panel
 } Chunk;
 
+// A line that will be written. The compiler would need a flag to say so; where the CPU does not know
+// the instruction it does nothing.
+static void fetch_to_write(const void *p) {
+#if defined(__x86_64__)
+    __asm__ volatile("prefetchw %0" ::"m"(*(const char *)p));
+#else
+    __builtin_prefetch(p, 1);
+#endif
+}
+
 // Element (row, column) of C.
 static void *result(const GemmCall *call, size_t row, size_t column) {
     const size_t size = call->epilogue.c_type == KERNEL_F32 ? 4 : 2;
@@ -133,7 +143,7 @@ static void fetch_result(const GemmCall *call, size_t row, size_t rows, size_t c
     const GemmEpilogue *epilogue = &call->epilogue;
     for (size_t r = row; r < row + rows; r++)
         for (size_t j = column; j < column + width; j += CACHE_LINE / sizeof(float)) {
-            __builtin_prefetch(result(call, r, j), 1);
+            fetch_to_write(result(call, r, j));
             if (epilogue->residual && epilogue->residual != call->c)
                 __builtin_prefetch(epilogue->residual + r * epilogue->ld_residual + j);
         }

@@ -323,8 +323,7 @@ void ISA(gemm_pack_bytes)(size_t cols, size_t k, const void *source, KernelType 
             uint8_t bytes[RUN];
             read_run(run, column, type, stride_k, i, k);
             for (size_t v = 0; v < RUN; v += VEC_WIDTH)
-                vec_store_u8(bytes + v, vec_quantize(vec_load(run + v), inverse, vec_set1(128.0f),
-                                                     1.0f, 255.0f));
+                vec_store_u8(bytes + v, vec_mul(vec_load(run + v), inverse), vec_set1_i32(128));
             for (size_t v = 0; v < RUN; v++) {
                 sum += (int32_t)bytes[v] - 128;
                 bytes[v] ^= 0x80; // q + 128 becomes the signed byte q

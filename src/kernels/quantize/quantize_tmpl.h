@@ -4,27 +4,40 @@
 
 #include <stdbool.h>
 
+enum { CHAINS = 4 }; // vectors side by side
+
+static inline const void *element(const void *x, KernelType type, size_t i) {
+    return (const char *)x + i * (type == KERNEL_F32 ? 4 : 2);
+}
+
 static inline __attribute__((always_inline)) Vec read_lanes(const void *x, KernelType type,
                                                             size_t i, size_t dim) {
-    const char *p = (const char *)x + i * (type == KERNEL_F32 ? 4 : 2);
     if (i + VEC_WIDTH <= dim)
-        return vec_read(p, type);
-    return i < dim ? vec_read_first(dim - i, p, type) : vec_zero();
+        return vec_read(element(x, type, i), type);
+    return i < dim ? vec_read_first(dim - i, element(x, type, i), type) : vec_zero();
 }
 
 // The row's scale and zero point: [low, high], which holds 0, over 254 steps, so that rounding both
 // ends cannot leave the bytes.
 static inline __attribute__((always_inline)) RowScale row_scale(size_t dim, const void *x,
                                                                 KernelType type) {
-    Vec high[2] = {vec_zero(), vec_zero()}, low[2] = {vec_zero(), vec_zero()};
-    for (size_t i = 0; i < dim; i += VEC_WIDTH) {
-        const Vec y = read_lanes(x, type, i, dim);
-        const size_t u = i / VEC_WIDTH % 2;
-        high[u] = vec_max(high[u], y);
-        low[u] = vec_max(low[u], vec_sub(vec_zero(), y));
+    Vec high[CHAINS], low[CHAINS];
+    VEC_EACH(CHAINS) high[v] = low[v] = vec_zero();
+    size_t i = 0;
+    for (; i + CHAINS * VEC_WIDTH <= dim; i += CHAINS * VEC_WIDTH) {
+        Vec y[CHAINS];
+        VEC_EACH(CHAINS) y[v] = vec_read(element(x, type, i + v * VEC_WIDTH), type);
+        VEC_EACH(CHAINS) high[v] = vec_max(high[v], y[v]);
+        VEC_EACH(CHAINS) low[v] = vec_min(low[v], y[v]);
     }
-    const float top = vec_highest(vec_max(high[0], high[1]));
-    const float bottom = vec_highest(vec_max(low[0], low[1]));
+    for (; i < dim; i += VEC_WIDTH) {
+        const Vec y = read_lanes(x, type, i, dim);
+        high[0] = vec_max(high[0], y);
+        low[0] = vec_min(low[0], y);
+    }
+    VEC_EACH(CHAINS) high[0] = vec_max(high[0], high[v]);
+    VEC_EACH(CHAINS) low[0] = vec_min(low[0], low[v]);
+    const float top = vec_highest(high[0]), bottom = vec_highest(vec_sub(vec_zero(), low[0]));
     const float scale = (top + bottom) / 254.0f;
     const bool is_flat = !(top + bottom > QUANTIZE_FLOOR);
     return (RowScale){.scale = scale, .zero = is_flat ? 0 : (int32_t)(bottom / scale + 0.5f)};
@@ -35,10 +48,15 @@ static inline __attribute__((always_inline)) RowScale quantize_row(size_t dim, c
     const size_t padded = (dim + 63) / 64 * 64;
     const RowScale found = row_scale(dim, x, type);
     const Vec inverse = vec_set1(found.scale > QUANTIZE_FLOOR ? 1.0f / found.scale : 0.0f);
-    const Vec zero = vec_set1((float)found.zero);
-    for (size_t i = 0; i < padded; i += VEC_WIDTH)
-        vec_store_u8(out + i,
-                     vec_quantize(read_lanes(x, type, i, dim), inverse, zero, 0.0f, 255.0f));
+    const Vec zero = vec_set1_i32(found.zero);
+    size_t i = 0;
+    for (; i + CHAINS * VEC_WIDTH <= dim; i += CHAINS * VEC_WIDTH) {
+        Vec y[CHAINS];
+        VEC_EACH(CHAINS) y[v] = vec_read(element(x, type, i + v * VEC_WIDTH), type);
+        VEC_EACH(CHAINS) vec_store_u8(out + i + v * VEC_WIDTH, vec_mul(y[v], inverse), zero);
+    }
+    for (; i < padded; i += VEC_WIDTH)
+        vec_store_u8(out + i, vec_mul(read_lanes(x, type, i, dim), inverse), zero);
     return found;
 }
 

@@ -149,8 +149,8 @@ static inline Vec vec_set1_i32(int32_t x) {
 static inline Vec vec_from_i32(Vec a) {
     return _mm256_cvtepi32_ps(_mm256_castps_si256(a));
 }
-static inline void vec_store_u8(void *p, Vec x) {
-    const __m256i whole = _mm256_cvtps_epi32(x);
+static inline void vec_store_u8(void *p, Vec x, Vec zero) {
+    const __m256i whole = _mm256_add_epi32(_mm256_cvtps_epi32(x), _mm256_castps_si256(zero));
     const __m128i half =
         _mm_packus_epi32(_mm256_castsi256_si128(whole), _mm256_extracti128_si256(whole, 1));
     _mm_storel_epi64(p, _mm_packus_epi16(half, half));

@@ -159,9 +159,11 @@ static inline Vec vec_set1_i32(int32_t x) {
 static inline Vec vec_from_i32(Vec a) {
     return _mm512_cvtepi32_ps(_mm512_castps_si512(a));
 }
-// Integral lanes in [0, 255] as bytes.
-static inline void vec_store_u8(void *p, Vec x) {
-    _mm_storeu_si128(p, _mm512_cvtepi32_epi8(_mm512_cvtps_epi32(x)));
+// round(x) + zero (an integer in each lane), ties to even, bounded to [0, 255]: as bytes. |x| <
+// 2^30.
+static inline void vec_store_u8(void *p, Vec x, Vec zero) {
+    const __m512i y = _mm512_add_epi32(_mm512_cvtps_epi32(x), _mm512_castps_si512(zero));
+    _mm_storeu_si128(p, _mm512_cvtusepi32_epi8(_mm512_max_epi32(y, _mm512_setzero_si512())));
 }
 // Lanes rounded to bf16, ties to even; a NaN becomes the quiet NaN 0x7FC0.
 static inline void vec_store_bf16(void *p, Vec x) {

@@ -228,11 +228,4 @@ static inline float kernel_read_one(const void *p, KernelType type) {
 // could be infinite.
 #define QUANTIZE_FLOOR 1e-30f
 
-// round(x * inverse) + zero, bounded to [low, high]: the byte that stands for x at scale 1 /
-// inverse. A NaN becomes `low`.
-static inline Vec vec_quantize(Vec x, Vec inverse, Vec zero, float low, float high) {
-    const Vec q = vec_add(vec_round(vec_mul(x, inverse)), zero);
-    return vec_min(vec_max(q, vec_set1(low)), vec_set1(high));
-}
-
 #endif

@@ -182,9 +182,10 @@ static inline Vec vec_set1_i32(int32_t x) {
 static inline Vec vec_from_i32(Vec a) {
     return vcvtq_f32_s32(vreinterpretq_s32_f32(a));
 }
-static inline void vec_store_u8(void *p, Vec x) {
-    const uint16x4_t halves = vmovn_u32(vcvtq_u32_f32(x));
-    const uint8x8_t bytes = vmovn_u16(vcombine_u16(halves, halves));
+static inline void vec_store_u8(void *p, Vec x, Vec zero) {
+    const int32x4_t y = vaddq_s32(vcvtnq_s32_f32(x), vreinterpretq_s32_f32(zero));
+    const uint16x4_t halves = vqmovun_s32(y);
+    const uint8x8_t bytes = vqmovn_u16(vcombine_u16(halves, halves));
     const uint32_t word = vget_lane_u32(vreinterpret_u32_u8(bytes), 0);
     memcpy(p, &word, sizeof word);
 }

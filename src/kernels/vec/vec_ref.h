@@ -136,8 +136,9 @@ static inline Vec vec_set1_i32(int32_t x) {
 static inline Vec vec_from_i32(Vec a) {
     return (float)(int32_t)vec_to_bits(a);
 }
-static inline void vec_store_u8(void *p, Vec x) {
-    *(uint8_t *)p = (uint8_t)x;
+static inline void vec_store_u8(void *p, Vec x, Vec zero) {
+    const float y = rintf(x) + (float)(int32_t)vec_to_bits(zero);
+    *(uint8_t *)p = (uint8_t)(y > 0 ? y < 255 ? y : 255 : 0);
 }
 static inline void vec_store_bf16(void *p, Vec x) {
     const uint32_t bits = vec_to_bits(x);
