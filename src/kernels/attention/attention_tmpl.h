@@ -275,8 +275,7 @@ static void run_item(const AttentionCall *call, const GemmKernel *gemm, const At
     const size_t length = (size_t)call->cu_seqlens[item->sequence + 1] - run.first;
     run.last = call->is_causal ? (size_t)item->end : length;
     const size_t parts = (run.queries + gemm->mr - 1) / gemm->mr;
-    if (gemm->begin)
-        gemm->begin();
+    size_t begun = 0;
     for (run.key = 0; run.key < run.last; run.key += call->kernel->key_block) {
         const size_t left = run.last - run.key;
         run.keys = left < call->kernel->key_block ? left : call->kernel->key_block;
@@ -286,6 +285,8 @@ static void run_item(const AttentionCall *call, const GemmKernel *gemm, const At
             const size_t units = (run.queries + gemm->row_unit - 1) / gemm->row_unit;
             size_t rows = (units / parts + (part < units % parts)) * gemm->row_unit;
             rows = rows < run.queries - r ? rows : run.queries - r;
+            if (gemm->begin && rows != begun)
+                gemm->begin(begun = rows);
             run_rows(&run, r, rows);
             r += rows;
         }

@@ -50,7 +50,7 @@ static inline __attribute__((always_inline)) void amx_fetch(const void *p) {
     __asm__ volatile("prefetcht1 %0" ::"m"(*(const char *)p));
 }
 
-// Set once around a tile of the product, for the usual 16 rows everywhere.
+// Tiles keep their form from one multiplication to the next.
 #define AMX_IS_CONFIGURED_BY_BEGIN 1
 
 #endif

@@ -110,6 +110,7 @@ typedef struct Strip {
     size_t panel, panels;
     size_t first_panel, last_panel; // of the tile
     float *sums;                    // [rows][panels * nr]
+    size_t *begun;                  // rows that the kernel has been set up for; 0 = none yet
 } Strip;
 
 // Rows [k, k + depth) of W^T in one panel: the unit that stays in cache while rows of A pass.
@@ -121,8 +122,8 @@ typedef struct Chunk {
     bool is_last;  // of its panel
 } Chunk;
 
-// A line that will be written. The compiler would need a flag to say so; where the CPU does not know
-// the instruction it does nothing.
+// A line that will be written. The compiler would need a flag to say so; where the CPU does not
+// know the instruction it does nothing.
 static void fetch_to_write(const void *p) {
 #if defined(__x86_64__)
     __asm__ volatile("prefetchw %0" ::"m"(*(const char *)p));
@@ -193,6 +194,8 @@ static void multiply_chunk(const GemmCall *call, const Strip *strip, const Chunk
             prefetch = take_ahead(&ahead, chunk->depth);
         if (chunk->is_last && row_blocks > 2)
             fetch_result(call, strip->row + r, count, chunk->column);
+        if (kernel->begin && *strip->begun != count)
+            kernel->begin(*strip->begun = count);
         kernel->multiply(count, chunk->depth, a + r * lda, lda, chunk->data,
                          chunk->sums + r * ld_sums, ld_sums, chunk->k > 0, prefetch);
         if (chunk->is_last && strip->panels == 1)
@@ -255,15 +258,15 @@ void gemm_run_tile(const GemmCall *call, size_t tile, size_t tiles, int threads)
     const size_t panels = gemm_panel_count(kernel, call->n);
     const size_t row_range = tile / cut.panels, panel_range = tile % cut.panels;
     const size_t unit = kernel->row_unit;
-    Strip strip = {.row = unit_start(call->m, unit, cut.rows, row_range), .sums = sums};
+    size_t begun = 0;
+    Strip strip = {
+        .row = unit_start(call->m, unit, cut.rows, row_range), .sums = sums, .begun = &begun};
     strip.rows = unit_start(call->m, unit, cut.rows, row_range + 1) - strip.row;
     strip.panel = strip.first_panel = part_start(panels, cut.panels, panel_range);
     strip.last_panel = part_start(panels, cut.panels, panel_range + 1);
     const size_t sums_in_l1 = kernel->row_range * kernel->nr;
     const size_t room = k_block_count(call, strip.rows) > 1 ? SUMS : sums_in_l1;
     const size_t widest = room / (strip.rows * kernel->nr);
-    if (kernel->begin)
-        kernel->begin();
     for (; strip.panel < strip.last_panel; strip.panel += strip.panels) {
         strip.panels = smaller(widest, strip.last_panel - strip.panel);
         multiply_strip(call, &strip);

@@ -66,8 +66,9 @@ typedef struct GemmKernel {
     // get scales[j] and weight_sums[j] for j < nr; the others have NULL there.
     void (*pack)(size_t cols, size_t k, const void *source, KernelType type, size_t stride_n,
                  size_t stride_k, void *panel, float *scales, int32_t *weight_sums);
-    // Called around the multiplications of a tile on the thread that does them; NULL for nothing.
-    void (*begin)(void);
+    // Called on the thread that multiplies: before the first multiplication of so many rows after
+    // others, and after the last of all. NULL for nothing.
+    void (*begin)(size_t rows);
     void (*end)(void);
 } GemmKernel;
 

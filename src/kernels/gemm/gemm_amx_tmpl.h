@@ -34,6 +34,10 @@ enum { AMX_LD_PANEL = AMX_COLUMNS * AMX_WORD };
             amx_dot_bf16(tiles, sum, a, b);                                                        \
     } while (0)
 
+static inline __attribute__((always_inline)) void amx_configure_rows(AmxTiles *tiles, size_t rows) {
+    amx_configure(tiles, rows < 16 ? rows : 16, rows > 16 ? rows - 16 : 16);
+}
+
 // Up to 16 rows in the upper tiles and, if has_lower, more in the lower ones. The flags are
 // constants.
 static inline __attribute__((always_inline)) void
@@ -91,15 +95,12 @@ amx_run(size_t rows, size_t words, const void *a, size_t lda, const void *panel,
                           .accumulate = accumulate,
                           .ahead = prefetch.address,
                           .lines = prefetch.address ? AMX_STEP / 4 * prefetch.rate : 0};
-    const bool is_usual = AMX_IS_CONFIGURED_BY_BEGIN && rows % 16 == 0;
-    if (!is_usual)
-        amx_configure(&tiles, rows < 16 ? rows : 16, rows > 16 ? rows - 16 : 16);
+    if (!AMX_IS_CONFIGURED_BY_BEGIN)
+        amx_configure_rows(&tiles, rows);
     if (rows > 16)
         amx_multiply(&tiles, work, true, is_bytes);
     else
         amx_multiply(&tiles, work, false, is_bytes);
-    if (!is_usual)
-        amx_configure(&tiles, 16, 16);
 }
 
 static void AMX(multiply_bytes)(size_t rows, size_t words, const void *a, size_t lda,
@@ -114,9 +115,9 @@ static void AMX(multiply_bf16)(size_t rows, size_t words, const void *a, size_t 
     amx_run(rows, words, a, lda, panel, sums, ld_sums, accumulate, prefetch, false);
 }
 
-static void AMX(begin)(void) {
+static void AMX(begin)(size_t rows) {
     AmxTiles tiles;
-    amx_configure(&tiles, 16, 16);
+    amx_configure_rows(&tiles, rows);
 }
 
 static void AMX(end)(void) {
