@@ -92,30 +92,39 @@ static const float *bias_row(const Run *run, size_t i) {
     return run->bias;
 }
 
-// Scales the row, adds the bias and answers its highest value. Lanes past `keys` become -infinity.
-static Vec scale_row(const Run *run, float *row, size_t i, size_t keys) {
+// What a row's lanes are times this, less the highest, is the exponent. A row with bias is scaled
+// already, and so is one whose order scaling would turn around.
+static bool is_scaled_before(const AttentionCall *call) {
+    return call->bias || !(call->scale > 0);
+}
+
+// Answers the row's highest scaled score, after scaling it and adding the bias where that is done
+// before. Lanes past `keys` become -infinity.
+static float highest_score(const Run *run, float *row, size_t i, size_t keys) {
     const Vec lowest = vec_set1(-INFINITY);
-    const Vec factor = vec_set1(run->call->scale * LOG2_E);
+    const float factor = run->call->scale * LOG2_E;
     Vec top = lowest;
-    if (run->call->bias) {
-        const float *bias = bias_row(run, i);
-        for (size_t j = 0; j < keys; j += VEC_WIDTH) {
-            const VecMask mask = vec_first(keys - j < VEC_WIDTH ? keys - j : VEC_WIDTH);
-            Vec x = vec_mul(vec_load_mask(mask, bias + j), vec_set1(LOG2_E));
-            x = vec_fma(vec_load(row + j), factor, x);
-            x = vec_choose(mask, x, lowest);
+    size_t j = 0;
+    if (!is_scaled_before(run->call)) {
+        for (; j + VEC_WIDTH <= keys; j += VEC_WIDTH)
+            top = vec_max(top, vec_load(row + j));
+        if (j < keys) {
+            const Vec x = vec_choose(vec_first(keys - j), vec_load(row + j), lowest);
             vec_store(row + j, x);
             top = vec_max(top, x);
         }
-        return top;
+        return vec_highest(top) * factor;
     }
-    for (size_t j = 0; j < keys; j += VEC_WIDTH) {
+    const float *bias = run->call->bias ? bias_row(run, i) : NULL;
+    for (; j < keys; j += VEC_WIDTH) {
         const VecMask mask = vec_first(keys - j < VEC_WIDTH ? keys - j : VEC_WIDTH);
-        const Vec x = vec_choose(mask, vec_mul(vec_load(row + j), factor), lowest);
+        const Vec shift =
+            bias ? vec_mul(vec_load_mask(mask, bias + j), vec_set1(LOG2_E)) : vec_zero();
+        const Vec x = vec_choose(mask, vec_fma(vec_load(row + j), vec_set1(factor), shift), lowest);
         vec_store(row + j, x);
         top = vec_max(top, x);
     }
-    return top;
+    return vec_highest(top);
 }
 
 // Fetches row r's share of the keys and values that come after this block.
@@ -150,22 +159,22 @@ static inline void store_weights(float *row, size_t j, Vec x) {
 }
 #endif
 
-// The weights 2^(row - highest) of `keys` lanes, rounded up to whole vectors, in the place of the
-// scores and as elements of the product; answers their sum.
-static float exponentiate_row(float *row, size_t keys, float highest) {
+// The weights 2^(row * factor - highest) of `keys` lanes, rounded up to whole vectors, in the place
+// of the scores and as elements of the product; answers their sum.
+static float exponentiate_row(float *row, size_t keys, float factor, float highest) {
     enum { BUNDLE = 4 };
-    const Vec top = vec_set1(highest);
+    const Vec scale = vec_set1(factor), shift = vec_set1(-highest);
     Vec sum = vec_zero();
     size_t j = 0;
     for (; j + BUNDLE * VEC_WIDTH <= keys; j += BUNDLE * VEC_WIDTH) {
         Vec p[VEC_BUNDLE];
-        VEC_EACH(BUNDLE) p[v] = vec_sub(vec_load(row + j + v * VEC_WIDTH), top);
+        VEC_EACH(BUNDLE) p[v] = vec_fma(vec_load(row + j + v * VEC_WIDTH), scale, shift);
         exponentiate(BUNDLE, p);
         VEC_EACH(BUNDLE) store_weights(row, j + v * VEC_WIDTH, p[v]);
         VEC_EACH(BUNDLE) sum = vec_add(sum, p[v]);
     }
     for (; j < keys; j += VEC_WIDTH) {
-        Vec p[1] = {vec_sub(vec_load(row + j), top)};
+        Vec p[1] = {vec_fma(vec_load(row + j), scale, shift)};
         exponentiate(1, p);
         store_weights(row, j, p[0]);
         sum = vec_add(sum, p[0]);
@@ -181,9 +190,10 @@ static void softmax_row(const Run *run, size_t r, float *row, size_t count) {
     if (run->call->is_causal && i + 1 < run->key + count)
         keys = i + 1 > run->key ? i + 1 - run->key : 0;
     const float before = run->highest[r];
-    const float top = vec_highest(scale_row(run, row, i, keys));
+    const float top = highest_score(run, row, i, keys);
     const float now = top > before ? top : before;
-    const float sum = exponentiate_row(row, keys, now);
+    const float factor = is_scaled_before(run->call) ? 1.0f : run->call->scale * LOG2_E;
+    const float sum = exponentiate_row(row, keys, factor, now);
     const size_t padded = padded_words(run->gemm, count) * PER_WORD;
     for (size_t j = (keys + VEC_WIDTH - 1) / VEC_WIDTH * VEC_WIDTH; j < padded; j += VEC_WIDTH)
         store_weights(row, j, vec_zero());
@@ -242,15 +252,15 @@ static void store_rows(const Run *run) {
     for (size_t r = 0; r < run->queries; r++) {
         const size_t at = (run->first + run->query + r) * call->ld_out + run->head * call->head_dim;
         const float *sums = run->sums + r * run->parts.width;
-        const Vec total = vec_set1(run->total[r]);
+        const Vec total = vec_set1(run->total[r]), inverse = vec_set1(1.0f / run->total[r]);
         for (size_t d = 0; d < call->head_dim; d += VEC_WIDTH) {
             const size_t left = call->head_dim - d;
-            const Vec x = vec_div(vec_load(sums + d), total);
+            const Vec x = vec_load(sums + d);
             if (ATTENTION_BF16) // head_dim is a multiple of 32
-                vec_store_bf16((uint16_t *)call->out + at + d, x);
+                vec_store_bf16((uint16_t *)call->out + at + d, vec_mul(x, inverse));
             else
                 vec_store_mask(vec_first(left < VEC_WIDTH ? left : VEC_WIDTH),
-                               (float *)call->out + at + d, x);
+                               (float *)call->out + at + d, vec_div(x, total));
         }
     }
 }
