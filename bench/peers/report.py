@@ -111,6 +111,19 @@ def summary(rows):
     return out
 
 
+def matrix(rows):
+    """Best peer over gpux: a line per model and length, a column per batch."""
+    batches = sorted({row.batch for row in rows})
+    out = ["| model | tokens | " + " | ".join(f"batch {batch}" for batch in batches) + " |",
+           "|---" * (len(batches) + 2) + "|"]
+    for model, tokens in dict.fromkeys((row.model, row.tokens) for row in rows):
+        found = {row.batch: row for row in rows if (row.model, row.tokens) == (model, tokens)}
+        cells = [f"{found[batch].best_ratio():.2f} ({found[batch].best})" if batch in found and found[batch].best else ""
+                 for batch in batches]
+        out.append(f"| {model} | {tokens} | " + " | ".join(cells) + " |")
+    return out
+
+
 def agreement(lines):
     out = ["| precision | program | 1 − cosine, worst | difference ÷ greatest value, worst | rows that disagree |",
            "|---" * 5 + "|"]
@@ -148,7 +161,8 @@ def markdown(lines, rows, machine):
     out = [HEAD.format(**machine, **machine["peak"], packages=packages, few=FEW_TOKENS, much=MUCH_ELSEWHERE,
                        long=work.LONG_RUN_SECONDS), *summary(rows)]
     for precision in dict.fromkeys(row.precision for row in rows):
-        out += ["", f"## {precision}", "", *table([row for row in rows if row.precision == precision])]
+        chosen = [row for row in rows if row.precision == precision]
+        out += ["", f"## {precision}", "", "Fastest peer ÷ gpux:", "", *matrix(chosen), "", *table(chosen)]
     limits = ", ".join(f"{name} {limit:g}" for name, limit in work.LIMITS.items())
     out += ["", "## Agreement", "", f"With PyTorch in f32. Limits of 1 − cosine: {limits}.", "", *agreement(lines)]
     return "\n".join(out + failures(lines)) + "\n"
