@@ -7,6 +7,14 @@
 
 enum { PANEL = GEMM_NV * VEC_WIDTH, FINISH_ROWS = 2, FINISH_VECTORS = 2 };
 
+// One copy for each form and activation; under sanitizers one for all, because compiling the copies
+// takes minutes there.
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define FINISH_INLINE __attribute__((noinline))
+#else
+#define FINISH_INLINE inline __attribute__((always_inline))
+#endif
+
 // What the multiplication of bytes has taken off each byte of A; the zero point is the less.
 #ifndef GEMM_BYTES_LESS
 #define GEMM_BYTES_LESS 0
@@ -35,21 +43,18 @@ static inline __attribute__((always_inline)) Vec scaled(const RowEnds *row, Vec 
                    vec_mul(row->row_scale, scale));
 }
 
-static inline __attribute__((always_inline)) void finish_activate(const size_t count, Vec x[],
-                                                                  const FinishForm form) {
+static FINISH_INLINE void finish_activate(const size_t count, Vec x[], const FinishForm form) {
     if (form.is_bf16 && form.activation == ACTIVATION_GELU)
         vec_gelu_bf16(count, x);
     else
         vec_activate(count, x, form.activation);
 }
 
-// `vectors` whole vectors of `rows` rows from column j on; both are constants.
-static inline __attribute__((always_inline)) void finish_vectors(const size_t rows,
-                                                                 const size_t vectors, size_t j,
-                                                                 const RowEnds row[],
-                                                                 const FinishForm form) {
+// `vectors` whole vectors of each row from column j on; a constant.
+static FINISH_INLINE void finish_vectors(const size_t vectors, size_t j,
+                                         const RowEnds row[FINISH_ROWS], const FinishForm form) {
     Vec x[VEC_BUNDLE];
-    const size_t count = rows * vectors;
+    const size_t count = FINISH_ROWS * vectors;
 #define EACH_COLUMN (j + v % vectors * VEC_WIDTH)
 #define EACH_ROW (&row[v / vectors])
     VEC_EACH(count) x[v] = vec_load(EACH_ROW->sums + EACH_COLUMN);
@@ -70,8 +75,8 @@ static inline __attribute__((always_inline)) void finish_vectors(const size_t ro
 #undef EACH_ROW
 }
 
-static inline __attribute__((always_inline)) void
-finish_tail(size_t left, size_t j, const RowEnds *row, const FinishForm form) {
+static FINISH_INLINE void finish_tail(size_t left, size_t j, const RowEnds *row,
+                                      const FinishForm form) {
     const VecMask mask = vec_first(left);
     Vec x[1] = {vec_load_mask(mask, row->sums + j)};
     if (form.is_bytes)
@@ -91,22 +96,20 @@ finish_tail(size_t left, size_t j, const RowEnds *row, const FinishForm form) {
     }
 }
 
-// `rows` is a constant.
-static inline __attribute__((always_inline)) void
-finish_rows(const size_t rows, size_t cols, const RowEnds row[], const FinishForm form) {
+// `rows` <= FINISH_ROWS rows; the others repeat the last one, and all is read before it is written.
+static FINISH_INLINE void finish_rows(size_t rows, size_t cols, const RowEnds row[FINISH_ROWS],
+                                      const FinishForm form) {
     size_t j = 0;
     for (; j + FINISH_VECTORS * VEC_WIDTH <= cols; j += FINISH_VECTORS * VEC_WIDTH)
-        finish_vectors(rows, FINISH_VECTORS, j, row, form);
+        finish_vectors(FINISH_VECTORS, j, row, form);
     for (; j + VEC_WIDTH <= cols; j += VEC_WIDTH)
-        finish_vectors(rows, 1, j, row, form);
+        finish_vectors(1, j, row, form);
     for (size_t r = 0; j < cols && r < rows; r++)
         finish_tail(cols - j, j, &row[r], form);
 }
 
-static inline __attribute__((always_inline)) RowEnds row_ends(size_t r, const float *sums,
-                                                              size_t ld_sums, void *c, size_t ldc,
-                                                              const GemmFinish *with,
-                                                              const FinishForm form) {
+static FINISH_INLINE RowEnds row_ends(size_t r, const float *sums, size_t ld_sums, void *c,
+                                      size_t ldc, const GemmFinish *with, const FinishForm form) {
     const float *residual = with->epilogue.residual;
     return (RowEnds){
         .sums = sums + r * ld_sums,
@@ -120,19 +123,15 @@ static inline __attribute__((always_inline)) RowEnds row_ends(size_t r, const fl
     };
 }
 
-static inline __attribute__((always_inline)) void
-finish_as(size_t rows, size_t cols, const float *sums, size_t ld_sums, void *c, size_t ldc,
-          const GemmFinish *with, const FinishForm form) {
-    size_t r = 0;
-    for (; r + FINISH_ROWS <= rows; r += FINISH_ROWS) {
+static FINISH_INLINE void finish_as(size_t rows, size_t cols, const float *sums, size_t ld_sums,
+                                    void *c, size_t ldc, const GemmFinish *with,
+                                    const FinishForm form) {
+    for (size_t r = 0; r < rows; r += FINISH_ROWS) {
+        const size_t count = rows - r < FINISH_ROWS ? rows - r : FINISH_ROWS;
         RowEnds row[FINISH_ROWS];
         for (size_t i = 0; i < FINISH_ROWS; i++)
-            row[i] = row_ends(r + i, sums, ld_sums, c, ldc, with, form);
-        finish_rows(FINISH_ROWS, cols, row, form);
-    }
-    for (; r < rows; r++) {
-        const RowEnds row = row_ends(r, sums, ld_sums, c, ldc, with, form);
-        finish_rows(1, cols, &row, form);
+            row[i] = row_ends(r + (i < count ? i : count - 1), sums, ld_sums, c, ldc, with, form);
+        finish_rows(count, cols, row, form);
     }
 }
 
