@@ -79,6 +79,12 @@ static void the_least_quota_up_to_the_root_counts(void **state) {
     assert_int_equal(cpu_cgroup_limit("v1/self", "v1"), 0);
     put("v1/cpu,cpuacct/docker/x/cpu.cfs_quota_us", "150000\n");
     assert_int_equal(cpu_cgroup_limit("v1/self", "v1"), 2);
+    put("v1/cpu,cpuacct/docker/x/cpu.cfs_quota_us", "50000\n");
+    assert_int_equal(cpu_cgroup_limit("v1/self", "v1"), 1);
+    put("v1/cpu,cpuacct/docker/x/cpu.cfs_quota_us", "800000\n");
+    put("v1/cpu,cpuacct/docker/cpu.cfs_quota_us", "30000\n");
+    put("v1/cpu,cpuacct/docker/cpu.cfs_period_us", "10000\n");
+    assert_int_equal(cpu_cgroup_limit("v1/self", "v1"), 3);
     assert_int_equal(cpu_cgroup_limit("absent", "v1"), 0);
     char command[100];
     snprintf(command, sizeof command, "rm -rf '%s'", folder);
