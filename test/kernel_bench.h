@@ -38,10 +38,10 @@ static void attention_work(Bench *bench, size_t tile, void *scratch) {
     attention_run_tile(&bench->attention, tile, scratch);
 }
 
-static void bench_member(void *ctx, int member, int members) {
+static void bench_member(void *ctx, size_t part, int member) {
     Bench *bench = ctx;
+    (void)part;
     (void)member;
-    (void)members;
     void *scratch = NULL;
     if (bench->work == attention_work)
         scratch = mem_alloc_aligned(attention_scratch_bytes(&bench->attention), 64);
@@ -54,7 +54,7 @@ static void bench_member(void *ctx, int member, int members) {
 static double bench_once(Bench *bench) {
     atomic_store(&bench->next, 0);
     const uint64_t start = clock_now_ns();
-    pool_run(bench->pool, bench_member, bench);
+    pool_for_1d(bench->pool, (size_t)bench->threads, bench_member, bench);
     return (double)(clock_now_ns() - start);
 }
 

@@ -65,11 +65,11 @@ typedef struct Race {
     atomic_bool is_wrong;
 } Race;
 
-// Member 0 replaces while the others read.
-static void race(void *ctx, int member, int members) {
+// One replaces while the others read.
+static void race(void *ctx, size_t part, int member) {
     Race *r = ctx;
-    (void)members;
-    if (member == 0) {
+    (void)member;
+    if (part == 0) {
         for (int i = 0; i < 40; i++)
             if (!huge_pages_replace(r->map + i % PAGES * HUGE_PAGE_BYTES, HUGE_PAGE_BYTES))
                 atomic_store(&r->is_wrong, true);
@@ -87,7 +87,7 @@ static void readers_never_notice(void **state) {
     ThreadPool *pool;
     Race r = {.map = map_file("/tmp"), .left = 1};
     assert_int_equal(pool_new(&pool, 3, NULL), STATUS_OK);
-    pool_run(pool, race, &r);
+    pool_for_1d(pool, 3, race, &r);
     pool_free(pool);
     assert_false(atomic_load(&r.is_wrong));
     assert_true(is_content(r.map));

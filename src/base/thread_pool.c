@@ -1,17 +1,18 @@
-// Fork and join over a fixed team, with barriers and shared counters.
+// One primitive, a run of steps, over a fixed team.
 //
-// A run is announced by one change of `generation`, which orders the job's fields before it. Every
-// wait has one form: spin on a word for a while, then yield between looks, then register as a
-// sleeper and sleep on a futex until the word changes. Whoever changes a word first changes it,
-// then looks for sleepers; both sides are sequentially consistent, so one of them always sees the
-// other. Runs of one pool must not overlap.
+// `phase` counts run starts and completed steps, so it names the step to work on. Whoever finishes
+// the last tile of a step moves it on. A worker uses the job only while its word `inside` is set,
+// and sets that only for the length of one turn: the caller closes the run, then looks whether any
+// worker is still inside. Both write first and then read, sequentially consistent, so one of them
+// sees the other; a worker that is not running at that moment is simply left out.
+// Every wait has one form: spin on a word for a while, then sleep on a futex until it changes, with
+// the same rule between the one that sleeps and the one that wakes. No wait yields: in Linux a
+// thread that yields gives up a whole time slice, milliseconds each time.
 #include "base/thread_pool.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 
-#include <assert.h>
-#include <errno.h>
 #include <limits.h>
 #include <linux/futex.h>
 #include <pthread.h>
@@ -28,33 +29,30 @@ enum {
     SPIN_NS = 50 * 1000,
     SPIN_CROWDED_NS =
         2 * 1000, // with more members than CPUs a spinner may hold up the one it awaits
-    YIELD_AFTER_NS = 10 * 1000,
     PAUSES_PER_LOOK = 8,
     CACHE_LINE = 64,
 };
 
-// A word that some wait for. `sleepers` counts those that may be in the futex.
+// A word that some wait for.
 typedef struct WaitWord {
     _Alignas(CACHE_LINE) _Atomic uint32_t value;
-    _Atomic uint32_t sleepers;
+    atomic_bool has_sleepers; // some may be in the futex
 } WaitWord;
 
 typedef struct Worker {
+    WaitWord inside; // 1 while it may use the job
     ThreadPool *pool;
     pthread_t thread;
     int member;
 } Worker;
 
 struct ThreadPool {
-    WaitWord generation;                           // changed to start a run or to stop
-    WaitWord pending;                              // workers that have not finished the run
-    WaitWord phase;                                // completed barriers
-    _Alignas(CACHE_LINE) _Atomic uint32_t arrived; // members waiting at the barrier
-    _Alignas(CACHE_LINE) _Atomic size_t next;      // of pool_for_*: the first index not handed out
+    WaitWord phase;      // grows by 1 with the start of a run and with the end of each step
+    atomic_bool is_open; // workers may take turns
+    atomic_bool is_stopping;
     // Written between runs only.
-    _Alignas(CACHE_LINE) void (*body)(void *ctx, int member, int members);
-    void *ctx;
-    bool is_stopping;
+    PoolJob job;   // a copy: the caller's shares cache lines with its stack
+    uint32_t base; // the phase of step 0
     int members;
     int started; // workers that exist
     uint64_t spin_ns;
@@ -79,7 +77,8 @@ static void futex_wake_all(_Atomic uint32_t *word) {
 
 // Call after changing word->value.
 static void wake_sleepers(WaitWord *word) {
-    if (atomic_load(&word->sleepers) > 0)
+    // Once for all who sleep now: they take long to wake, and more steps may end until then.
+    if (atomic_load(&word->has_sleepers) && atomic_exchange(&word->has_sleepers, false))
         futex_wake_all(&word->value);
 }
 
@@ -98,16 +97,35 @@ static uint32_t wait_change(WaitWord *word, uint32_t old, uint64_t spin_ns) {
         if (start == 0)
             start = now;
         waited = now - start;
-        // After a while the awaited member is perhaps not running at all, but queued on this CPU.
-        if (waited > YIELD_AFTER_NS)
-            sched_yield();
     } while (waited < spin_ns);
-    atomic_fetch_add(&word->sleepers, 1);
-    uint32_t value;
-    while ((value = atomic_load(&word->value)) == old)
+    for (;;) {
+        atomic_store(&word->has_sleepers, true);
+        uint32_t value = atomic_load(&word->value);
+        if (value != old)
+            return value;
         futex_wait(&word->value, old);
-    atomic_fetch_sub(&word->sleepers, 1);
-    return value;
+    }
+}
+
+static bool completes_step(PoolTurn *turn) {
+    if (turn->total == 0)
+        return atomic_fetch_add_explicit(&turn->step->next, 1, memory_order_relaxed) == 0;
+    return turn->taken > 0 &&
+           atomic_fetch_add_explicit(&turn->step->done, turn->taken, memory_order_acq_rel) +
+                   turn->taken ==
+               turn->total;
+}
+
+// Works on a step; the member that completes it opens the next.
+static void take_turn(ThreadPool *pool, const PoolJob *job, size_t step, int member) {
+    PoolTurn turn = {.step = &job->steps[step]};
+    job->body(job->ctx, step, member, &turn);
+    if (!completes_step(&turn) || !pool)
+        return;
+    if (step + 1 == job->count)
+        atomic_store(&pool->is_open, false);
+    atomic_fetch_add(&pool->phase.value, 1);
+    wake_sleepers(&pool->phase);
 }
 
 static void *worker_main(void *argument) {
@@ -115,12 +133,20 @@ static void *worker_main(void *argument) {
     ThreadPool *pool = worker->pool;
     uint32_t seen = 0;
     for (;;) {
-        seen = wait_change(&pool->generation, seen, pool->spin_ns);
-        if (pool->is_stopping)
+        seen = wait_change(&pool->phase, seen, pool->spin_ns);
+        if (atomic_load_explicit(&pool->is_stopping, memory_order_relaxed))
             return NULL;
-        pool->body(pool->ctx, worker->member, pool->members);
-        if (atomic_fetch_sub(&pool->pending.value, 1) == 1)
-            wake_sleepers(&pool->pending);
+        if (!atomic_load_explicit(&pool->is_open, memory_order_relaxed))
+            continue;
+        atomic_store(&worker->inside.value, 1);
+        if (atomic_load(&pool->is_open)) {
+            seen = atomic_load_explicit(&pool->phase.value, memory_order_acquire);
+            size_t step = seen - pool->base;
+            if (step < pool->job.count)
+                take_turn(pool, &pool->job, step, worker->member);
+        }
+        atomic_store(&worker->inside.value, 0);
+        wake_sleepers(&worker->inside);
     }
 }
 
@@ -144,7 +170,8 @@ static Status start_workers(ThreadPool *pool, Error *error) {
     pthread_sigmask(SIG_SETMASK, &all, &before);
     for (int i = 0; i < pool->members - 1 && !failed; i++) {
         Worker *worker = &pool->workers[i];
-        *worker = (Worker){.pool = pool, .member = i + 1};
+        worker->pool = pool;
+        worker->member = i + 1;
         failed = pthread_create(&worker->thread, &attributes, worker_main, worker);
         if (!failed) {
             pool->started++;
@@ -173,7 +200,9 @@ Status pool_new(ThreadPool **out, int threads, Error *error) {
     pool->members = threads;
     pool->spin_ns = threads > usable_cpus() ? SPIN_CROWDED_NS : SPIN_NS;
     size_t bytes = (size_t)(threads - 1) * sizeof *pool->workers;
-    pool->workers = mem_alloc_zero(1, bytes);
+    pool->workers = mem_alloc_aligned(bytes, CACHE_LINE);
+    if (pool->workers)
+        memset(pool->workers, 0, bytes);
     Status status = pool->workers ? start_workers(pool, error) : error_out_of_memory(error, bytes);
     if (status != STATUS_OK) {
         pool_free(pool);
@@ -186,12 +215,12 @@ Status pool_new(ThreadPool **out, int threads, Error *error) {
 void pool_free(ThreadPool *pool) {
     if (!pool)
         return;
-    pool->is_stopping = true;
-    atomic_fetch_add(&pool->generation.value, 1);
-    wake_sleepers(&pool->generation);
+    atomic_store(&pool->is_stopping, true);
+    atomic_fetch_add(&pool->phase.value, 1);
+    wake_sleepers(&pool->phase);
     for (int i = 0; i < pool->started; i++)
         pthread_join(pool->workers[i].thread, NULL);
-    mem_free(pool->workers);
+    mem_free_aligned(pool->workers);
     mem_free_aligned(pool);
 }
 
@@ -199,55 +228,66 @@ int pool_threads(const ThreadPool *pool) {
     return pool ? pool->members : 1;
 }
 
-void pool_run(ThreadPool *pool, void (*body)(void *ctx, int member, int members), void *ctx) {
-    if (!pool) {
-        body(ctx, 0, 1);
-        return;
-    }
-    pool->body = body;
-    pool->ctx = ctx;
-    atomic_store_explicit(&pool->pending.value, (uint32_t)pool->members - 1, memory_order_relaxed);
-    atomic_fetch_add(&pool->generation.value, 1);
-    wake_sleepers(&pool->generation);
-    body(ctx, 0, pool->members);
-    uint32_t left = atomic_load_explicit(&pool->pending.value, memory_order_acquire);
-    while (left != 0)
-        left = wait_change(&pool->pending, left, pool->spin_ns);
+// Member 0's part of a step: until all of its tiles are done. Workers may be some steps further by
+// then.
+static void finish_step(ThreadPool *pool, const PoolJob *job, size_t step) {
+    uint32_t phase = atomic_load_explicit(&pool->phase.value, memory_order_acquire);
+    if ((uint32_t)(phase - pool->base) <= step)
+        take_turn(pool, job, step, 0);
+    phase = atomic_load_explicit(&pool->phase.value, memory_order_acquire);
+    while ((uint32_t)(phase - pool->base) <= step)
+        phase = wait_change(&pool->phase, phase, pool->spin_ns);
 }
 
-void pool_barrier(ThreadPool *pool, int member) {
-    if (!pool)
-        return;
-    assert(member >= 0 && member < pool->members);
-    (void)member;
-    // Read before arriving: the phase cannot end without this member.
-    uint32_t phase = atomic_load_explicit(&pool->phase.value, memory_order_relaxed);
-    uint32_t before = atomic_fetch_add_explicit(&pool->arrived, 1, memory_order_acq_rel);
-    if (before + 1 < (uint32_t)pool->members) {
-        (void)wait_change(&pool->phase, phase, pool->spin_ns);
-        return;
+// After this no worker is in the body, and none enters it.
+static void close_run(ThreadPool *pool) {
+    atomic_store(&pool->is_open, false);
+    for (int i = 0; i < pool->started; i++) {
+        WaitWord *inside = &pool->workers[i].inside;
+        if (atomic_load(&inside->value))
+            (void)wait_change(inside, 1, pool->spin_ns);
     }
-    atomic_store_explicit(&pool->arrived, 0, memory_order_relaxed);
-    atomic_fetch_add(&pool->phase.value, 1);
-    wake_sleepers(&pool->phase);
+}
+
+static void reset_step(PoolStep *step) {
+    atomic_store_explicit(&step->next, 0, memory_order_relaxed);
+    atomic_store_explicit(&step->done, 0, memory_order_relaxed);
+}
+
+void pool_run(ThreadPool *pool, const PoolJob *job) {
+    for (size_t i = 0; i < job->count; i++)
+        reset_step(&job->steps[i]);
+    if (pool) {
+        pool->job = *job;
+        pool->base = atomic_load_explicit(&pool->phase.value, memory_order_relaxed) + 1;
+        atomic_store(&pool->is_open, true);
+        atomic_fetch_add(&pool->phase.value, 1);
+        wake_sleepers(&pool->phase);
+    }
+    for (size_t i = 0; i < job->count; i++) {
+        if (pool)
+            finish_step(pool, job, i);
+        else
+            take_turn(NULL, job, i, 0);
+        if (job->after && !job->after(job->ctx, i))
+            break;
+    }
+    if (pool)
+        close_run(pool);
 }
 
 typedef struct Job1d {
-    ThreadPool *pool;
     size_t count;
     void (*body)(void *ctx, size_t i, int member);
     void *ctx;
 } Job1d;
 
-static void run_1d(void *ctx, int member, int members) {
-    (void)members;
+static void run_1d(void *ctx, size_t step, int member, PoolTurn *turn) {
+    (void)step;
     const Job1d *job = ctx;
-    for (;;) {
-        size_t i = atomic_fetch_add_explicit(&job->pool->next, 1, memory_order_relaxed);
-        if (i >= job->count)
-            return;
+    size_t i;
+    while (pool_take(turn, job->count, &i))
         job->body(job->ctx, i, member);
-    }
 }
 
 void pool_for_1d(ThreadPool *pool, size_t count, void (*body)(void *ctx, size_t i, int member),
@@ -257,25 +297,7 @@ void pool_for_1d(ThreadPool *pool, size_t count, void (*body)(void *ctx, size_t 
             body(ctx, i, 0);
         return;
     }
-    Job1d job = {.pool = pool, .count = count, .body = body, .ctx = ctx};
-    atomic_store_explicit(&pool->next, 0, memory_order_relaxed);
-    pool_run(pool, run_1d, &job);
-}
-
-typedef struct Job2d {
-    size_t cols;
-    void (*body)(void *ctx, size_t row, size_t col, int member);
-    void *ctx;
-} Job2d;
-
-static void run_2d(void *ctx, size_t i, int member) {
-    const Job2d *job = ctx;
-    job->body(job->ctx, i / job->cols, i % job->cols, member);
-}
-
-void pool_for_2d(ThreadPool *pool, size_t rows, size_t cols,
-                 void (*body)(void *ctx, size_t row, size_t col, int member), void *ctx) {
-    assert(cols == 0 || rows <= SIZE_MAX / cols);
-    Job2d job = {.cols = cols, .body = body, .ctx = ctx};
-    pool_for_1d(pool, rows * cols, run_2d, &job);
+    Job1d loop = {.count = count, .body = body, .ctx = ctx};
+    PoolStep step;
+    pool_run(pool, &(PoolJob){.count = 1, .steps = &step, .body = run_1d, .ctx = &loop});
 }

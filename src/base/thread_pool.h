@@ -7,6 +7,8 @@
 
 #include "base/status.h"
 
+#include <stdatomic.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 typedef struct ThreadPool ThreadPool;
@@ -17,20 +19,49 @@ Status pool_new(ThreadPool **out, int threads, Error *error);
 void pool_free(ThreadPool *pool); // NULL is allowed
 int pool_threads(const ThreadPool *pool);
 
-// Runs body(ctx, member, members) once on every member of the team and returns when all have
-// returned. Equals: for (m = 0; m < members; m++) body(ctx, m, members);   with barriers allowed in
-// between.
-void pool_run(ThreadPool *pool, void (*body)(void *ctx, int member, int members), void *ctx);
+// The tiles of one step. pool_run sets it; no other code touches it.
+typedef struct PoolStep {
+    atomic_size_t next; // the first tile not handed out
+    atomic_size_t done;
+} PoolStep;
 
-// Inside body: waits until every member of the team arrived. All members must call it equally
-// often. Orders memory: writes before it are visible to every member after it.
-void pool_barrier(ThreadPool *pool, int member);
+// One member's work on one step.
+typedef struct PoolTurn {
+    PoolStep *step;
+    size_t next, total, taken;
+} PoolTurn;
+
+typedef struct PoolJob {
+    size_t count;    // of steps
+    PoolStep *steps; // [count]
+    // Takes tiles with pool_take until it returns false, always with the same total. May be called
+    // for a step that is complete already, and not at all on a member that comes too late.
+    void (*body)(void *ctx, size_t step, int member, PoolTurn *turn);
+    // On the calling thread after each step; false: the run ends here. NULL: it goes on.
+    bool (*after)(void *ctx, size_t step);
+    void *ctx;
+} PoolJob;
+
+// The next of `total` tiles of this step, or false when all have been taken.
+static inline bool pool_take(PoolTurn *turn, size_t total, size_t *tile) {
+    turn->total = total;
+    if (turn->next >= total) // the last one was ours
+        return false;
+    *tile = atomic_fetch_add_explicit(&turn->step->next, 1, memory_order_relaxed);
+    turn->next = *tile + 1;
+    if (*tile >= total)
+        return false;
+    turn->taken++;
+    return true;
+}
+
+// Runs the steps in order; each begins when all tiles of the one before it are done, and sees what
+// they wrote. Only tiles are waited for: a member that does not get to run holds up nobody unless
+// it holds a tile. When `after` ends the run, some tiles of the next step may have run, too.
+void pool_run(ThreadPool *pool, const PoolJob *job);
 
 // Equals: for (i = 0; i < count; i++) body(ctx, i, member);   in any order, on any member.
 void pool_for_1d(ThreadPool *pool, size_t count, void (*body)(void *ctx, size_t i, int member),
                  void *ctx);
-// Equals: for (i = 0; i < rows; i++) for (j = 0; j < cols; j++) body(ctx, i, j, member);
-void pool_for_2d(ThreadPool *pool, size_t rows, size_t cols,
-                 void (*body)(void *ctx, size_t row, size_t col, int member), void *ctx);
 
 #endif

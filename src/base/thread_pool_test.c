@@ -1,10 +1,12 @@
-// Tests of runs, barriers, shared counters, sleeping and many more threads than CPUs.
+// Tests of runs, steps, tiles, sleeping, members that do not get to run, and many more threads than
+// CPUs.
 #include "base/thread_pool.h"
 
 #include "base/clock.h"
 #include "base/memory.h"
 
 #include <pthread.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -26,32 +28,45 @@ static ThreadPool *started(int threads) {
     return pool;
 }
 
+// A run of as many tiles a step as there are members.
+static void run_steps(ThreadPool *pool, size_t count,
+                      void (*body)(void *ctx, size_t step, int member, PoolTurn *turn), void *ctx) {
+    PoolStep *steps = mem_alloc_zero(count, sizeof *steps);
+    assert_non_null(steps);
+    pool_run(pool, &(PoolJob){.count = count, .steps = steps, .body = body, .ctx = ctx});
+    mem_free(steps);
+}
+
 typedef struct Visits {
-    int members;
+    size_t tiles;
     int seen[64];
 } Visits;
 
-static void visit(void *ctx, int member, int members) {
+static void visit(void *ctx, size_t step, int member, PoolTurn *turn) {
     Visits *visits = ctx;
-    visits->seen[member]++;
-    if (member == 0)
-        visits->members = members;
+    (void)step;
+    (void)member;
+    size_t tile;
+    while (pool_take(turn, visits->tiles, &tile))
+        visits->seen[tile]++;
 }
 
-static void a_run_visits_every_member_once(void **state) {
+static void a_step_visits_every_tile_once(void **state) {
     (void)state;
     static const int sizes[] = {1, 2, 3, 16};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
         ThreadPool *pool = started(sizes[i]);
         assert_int_equal(pool == NULL, sizes[i] == 1);
         assert_int_equal(pool_threads(pool), sizes[i]);
-        Visits visits = {0};
-        for (int run = 1; run <= 200; run++) {
-            pool_run(pool, visit, &visits);
-            assert_int_equal(visits.members, sizes[i]);
-            for (int m = 0; m < 64; m++)
-                assert_int_equal(visits.seen[m], m < sizes[i] ? run : 0);
+        for (size_t tiles = 0; tiles < 64; tiles = tiles * 2 + 1) {
+            Visits visits = {.tiles = tiles};
+            for (int run = 1; run <= 100; run++) {
+                run_steps(pool, 3, visit, &visits);
+                for (size_t t = 0; t < 64; t++)
+                    assert_int_equal(visits.seen[t], t < tiles ? 3 * run : 0);
+            }
         }
+        run_steps(pool, 0, visit, NULL);
         pool_free(pool);
     }
 }
@@ -71,60 +86,114 @@ static void impossible_sizes_are_refused(void **state) {
     }
 }
 
-enum { ROUNDS = 300 };
+enum { ROUNDS = 300, PARTS = 16 };
 
 typedef struct Relay {
-    ThreadPool *pool;
-    int values[16];
-    int errors[16];
+    size_t values[PARTS];
+    size_t errors[PARTS];
 } Relay;
 
-// Each round every member writes its own value and then reads all others' plainly: a barrier that
-// let one through early or did not order memory would show (to the thread sanitizer, too).
-static void relay(void *ctx, int member, int members) {
+// Every even step each tile writes its own value, every odd step each tile reads all others'
+// plainly: a step that began early or did not order memory would show (to the thread sanitizer,
+// too).
+static void relay(void *ctx, size_t step, int member, PoolTurn *turn) {
     Relay *r = ctx;
-    for (int round = 0; round < ROUNDS; round++) {
-        r->values[member] = round * 100 + member;
-        pool_barrier(r->pool, member);
-        for (int m = 0; m < members; m++)
-            r->errors[member] += r->values[m] != round * 100 + m;
-        pool_barrier(r->pool, member);
+    (void)member;
+    size_t tile;
+    while (pool_take(turn, PARTS, &tile)) {
+        if (step % 2 == 0)
+            r->values[tile] = step * 100 + tile;
+        for (size_t t = 0; step % 2 == 1 && t < PARTS; t++)
+            r->errors[tile] += r->values[t] != (step - 1) * 100 + t;
     }
 }
 
-static void barriers_hold_everyone_and_order_memory(void **state) {
+static void steps_follow_each_other_and_order_memory(void **state) {
     (void)state;
     static const int sizes[] = {1, 2, 5, 16};
     for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
-        Relay r = {.pool = started(sizes[i])};
-        pool_run(r.pool, relay, &r);
-        for (int m = 0; m < sizes[i]; m++) {
-            assert_int_equal(r.errors[m], 0);
-            assert_int_equal(r.values[m], (ROUNDS - 1) * 100 + m);
+        ThreadPool *pool = started(sizes[i]);
+        for (int run = 0; run < 20; run++) {
+            Relay r = {0};
+            run_steps(pool, ROUNDS, relay, &r);
+            for (size_t t = 0; t < PARTS; t++) {
+                assert_int_equal(r.errors[t], 0);
+                assert_int_equal(r.values[t], (ROUNDS - 2) * 100 + t);
+            }
         }
-        pool_free(r.pool);
+        pool_free(pool);
     }
 }
 
-static void slow_barrier(void *ctx, int member, int members) {
-    Relay *r = ctx;
-    (void)members;
-    if (member == 1)
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
-    pool_barrier(r->pool, member);
-    if (member == 2)
-        nanosleep(&(struct timespec){.tv_nsec = 5000000}, NULL);
+typedef struct Stop {
+    atomic_int runs[ROUNDS];
+    size_t last; // the step that ends the run
+    size_t left; // tiles that follow it
+} Stop;
+
+static void count_step(void *ctx, size_t step, int member, PoolTurn *turn) {
+    Stop *stop = ctx;
+    (void)member;
+    size_t tile;
+    while (pool_take(turn, PARTS, &tile))
+        atomic_fetch_add(&stop->runs[step], 1);
 }
 
-static void sleepers_are_woken_at_barriers_and_ends(void **state) {
+static bool goes_on(void *ctx, size_t step) {
+    Stop *stop = ctx;
+    assert_int_equal(atomic_load(&stop->runs[step]), PARTS);
+    return step != stop->last;
+}
+
+static void a_run_may_end_early_and_the_next_is_whole(void **state) {
     (void)state;
-    Relay r = {.pool = started(4)};
-    for (int i = 0; i < 5; i++) {
-        pool_run(r.pool, slow_barrier, &r);
-        nanosleep(&(struct timespec){.tv_nsec = 3000000}, NULL);
+    ThreadPool *pool = started(3);
+    PoolStep steps[ROUNDS];
+    for (size_t run = 0; run < 200; run++) {
+        Stop stop = {.last = run % 5 == 0 ? ROUNDS : run};
+        pool_run(pool, &(PoolJob){.count = ROUNDS,
+                                  .steps = steps,
+                                  .body = count_step,
+                                  .after = goes_on,
+                                  .ctx = &stop});
+        // Nobody is at work any more, and the last steps were never begun.
+        int after = 0;
+        for (size_t i = 0; i < ROUNDS; i++)
+            after += atomic_load(&stop.runs[i]);
+        nanosleep(&(struct timespec){.tv_nsec = 20000}, NULL);
+        for (size_t i = 0; i < ROUNDS; i++)
+            after -= atomic_load(&stop.runs[i]);
+        assert_int_equal(after, 0);
+        for (size_t i = 0; i < ROUNDS && i <= stop.last; i++)
+            assert_int_equal(atomic_load(&stop.runs[i]), PARTS);
     }
-    pool_free(r.pool);
-    assert_int_equal(r.errors[0], 0);
+    pool_free(pool);
+}
+
+static void sleep_us(long us) {
+    nanosleep(&(struct timespec){.tv_nsec = us * 1000}, NULL);
+}
+
+// One tile of each step is slow: first the others sleep in wait of a worker, then of the caller.
+static void slow_step(void *ctx, size_t step, int member, PoolTurn *turn) {
+    (void)step;
+    size_t tile;
+    while (pool_take(turn, 4, &tile)) {
+        sleep_us(tile == 3 ? 5000 : 500);
+        atomic_fetch_or((atomic_int *)ctx, 1 << member);
+    }
+}
+
+static void sleepers_are_woken_at_steps_and_ends(void **state) {
+    (void)state;
+    ThreadPool *pool = started(4);
+    atomic_int seen = 0;
+    for (int i = 0; i < 3 || (i < 1000 && atomic_load(&seen) != 15); i++) {
+        run_steps(pool, 2, slow_step, &seen);
+        sleep_us(3000);
+    }
+    assert_int_equal(atomic_load(&seen), 15);
+    pool_free(pool);
 }
 
 typedef struct Counts {
@@ -140,10 +209,6 @@ static void count_1d(void *ctx, size_t i, int member) {
         atomic_fetch_add(&c->bad_members, 1);
 }
 
-static void count_2d(void *ctx, size_t row, size_t col, int member) {
-    count_1d(ctx, row * 37 + col, member);
-}
-
 static void loops_visit_every_index_once(void **state) {
     (void)state;
     for (int threads = 1; threads <= 4; threads++) {
@@ -156,13 +221,6 @@ static void loops_visit_every_index_once(void **state) {
                 assert_int_equal(c.counts[i], i < counts[k]);
             assert_int_equal(c.bad_members, 0);
         }
-        Counts c = {.members = threads};
-        pool_for_2d(pool, 20, 37, count_2d, &c);
-        for (size_t i = 0; i < 1000; i++)
-            assert_int_equal(c.counts[i], i < 740);
-        pool_for_2d(pool, 20, 0, count_2d, &c);
-        pool_for_2d(pool, 0, 20, count_2d, &c);
-        assert_int_equal(c.counts[0], 1);
         pool_free(pool);
     }
 }
@@ -170,30 +228,78 @@ static void loops_visit_every_index_once(void **state) {
 typedef struct Look {
     char name[16];
     int is_blocked;
+    atomic_bool is_seen;
 } Look;
 
-static void look(void *ctx, int member, int members) {
-    (void)members;
+static void look(void *ctx, size_t i, int member) {
+    (void)i;
     Look *l = ctx;
-    if (member != 1)
+    if (member != 1) {
+        while (!atomic_load(&l->is_seen))
+            sleep_us(100); // the worker takes the other one
         return;
+    }
     pthread_getname_np(pthread_self(), l->name, sizeof l->name);
     sigset_t mask;
     pthread_sigmask(SIG_BLOCK, NULL, &mask);
     l->is_blocked = sigismember(&mask, SIGTERM) && sigismember(&mask, SIGINT);
+    atomic_store(&l->is_seen, true);
 }
 
 static void workers_have_a_name_and_block_signals(void **state) {
     (void)state;
     ThreadPool *pool = started(2);
     Look l = {0};
-    pool_run(pool, look, &l);
+    pool_for_1d(pool, 2, look, &l);
     assert_string_equal(l.name, "gpux-worker");
     assert_true(l.is_blocked);
     sigset_t mask;
     pthread_sigmask(SIG_BLOCK, NULL, &mask);
     assert_false(sigismember(&mask, SIGTERM));
     pool_free(pool);
+}
+
+static void become_idle(void *ctx, size_t i, int member) {
+    (void)i;
+    atomic_bool *is_idle = ctx;
+    if (member == 1) {
+        struct sched_param none = {0};
+        assert_int_equal(pthread_setschedparam(pthread_self(), SCHED_IDLE, &none), 0);
+        atomic_store(is_idle, true);
+    }
+    while (!atomic_load(is_idle))
+        sleep_us(100);
+}
+
+static long waits_of_this_thread(void) {
+    struct rusage usage;
+    assert_int_equal(getrusage(RUSAGE_THREAD, &usage), 0);
+    return usage.ru_nvcsw;
+}
+
+// Both members share a CPU, and the worker gets it only when the caller leaves it.
+static void a_member_that_gets_no_cpu_holds_up_nobody(void **state) {
+    (void)state;
+    cpu_set_t before, one;
+    assert_int_equal(sched_getaffinity(0, sizeof before, &before), 0);
+    CPU_ZERO(&one);
+    for (size_t i = 0; i < CPU_SETSIZE && CPU_COUNT(&one) == 0; i++)
+        if (CPU_ISSET(i, &before))
+            CPU_SET(i, &one);
+    assert_int_equal(sched_setaffinity(0, sizeof one, &one), 0);
+    ThreadPool *pool = started(2);
+    atomic_bool is_idle = false;
+    pool_for_1d(pool, 2, become_idle, &is_idle);
+    Visits visits = {.tiles = 2};
+    long waits = waits_of_this_thread();
+    for (int run = 0; run < 500; run++)
+        run_steps(pool, 20, visit, &visits);
+    waits = waits_of_this_thread() - waits;
+    print_message("waits in 10000 steps: %ld\n", waits);
+    assert_true(waits < 100);
+    assert_int_equal(visits.seen[1], 10000);
+    pool_free(pool);
+    assert_int_equal(sched_setaffinity(0, sizeof before, &before), 0);
 }
 
 static uint64_t cpu_time_ns(void) {
@@ -205,14 +311,14 @@ static uint64_t cpu_time_ns(void) {
 static void an_idle_pool_uses_no_cpu(void **state) {
     (void)state;
     ThreadPool *pool = started(4);
-    Visits visits = {0};
-    pool_run(pool, visit, &visits);
-    nanosleep(&(struct timespec){.tv_nsec = 20000000}, NULL);
+    Visits visits = {.tiles = 4};
+    run_steps(pool, 3, visit, &visits);
+    sleep_us(100000);
     uint64_t before = cpu_time_ns();
-    nanosleep(&(struct timespec){.tv_nsec = 200000000}, NULL);
+    sleep_us(300000);
     uint64_t used = cpu_time_ns() - before;
-    print_message("CPU time of 200 idle ms: %.3f ms\n", (double)used / 1e6);
-    assert_true(used < 10000000);
+    print_message("CPU time of 300 idle ms: %.3f ms\n", (double)used / 1e6);
+    assert_true(used < 3000000);
     pool_free(pool);
 }
 
@@ -220,67 +326,60 @@ static void pools_come_and_go(void **state) {
     (void)state;
     for (int i = 0; i < 100; i++) {
         ThreadPool *pool = started(2 + i % 7);
-        Visits visits = {0};
+        Visits visits = {.tiles = 4};
         if (i % 3 != 0)
-            pool_run(pool, visit, &visits);
+            run_steps(pool, 1, visit, &visits);
         assert_int_equal(visits.seen[1], i % 3 != 0);
         pool_free(pool);
     }
     pool_free(NULL);
 }
 
-static void nothing(void *ctx, int member, int members) {
+static void nothing(void *ctx, size_t step, int member, PoolTurn *turn) {
     (void)ctx;
+    (void)step;
     (void)member;
-    (void)members;
+    size_t tile;
+    while (pool_take(turn, 2, &tile))
+        continue;
 }
 
-typedef struct Laps {
-    ThreadPool *pool;
-} Laps;
-
-static void laps(void *ctx, int member, int members) {
-    (void)members;
-    const Laps *l = ctx;
-    for (int i = 0; i < 2000; i++)
-        pool_barrier(l->pool, member);
-}
-
-static void hot_runs_and_barriers_are_short(void **state) {
+static void hot_runs_and_steps_are_short(void **state) {
     (void)state;
     ThreadPool *pool = started(2);
     uint64_t best = UINT64_MAX;
     for (int i = 0; i < 5000; i++) {
         uint64_t start = clock_now_ns();
-        pool_run(pool, nothing, NULL);
+        run_steps(pool, 1, nothing, NULL);
         uint64_t passed = clock_now_ns() - start;
         best = passed < best ? passed : best;
     }
     uint64_t start = clock_now_ns();
     for (int i = 0; i < 5000; i++)
-        pool_run(pool, nothing, NULL);
+        run_steps(pool, 1, nothing, NULL);
     uint64_t runs = clock_now_ns() - start;
-    Laps l = {.pool = pool};
     start = clock_now_ns();
-    pool_run(pool, laps, &l);
-    uint64_t barriers = clock_now_ns() - start;
-    print_message("2 threads: empty run %.2f us (best %.2f), barrier %.2f us\n", (double)runs / 5e6,
-                  (double)best / 1e3, (double)barriers / 2e6);
+    run_steps(pool, 5000, nothing, NULL);
+    uint64_t steps = clock_now_ns() - start;
+    print_message("2 threads: empty run %.2f us (best %.2f), empty step %.2f us\n",
+                  (double)runs / 5e6, (double)best / 1e3, (double)steps / 5e6);
     assert_true(best < 1000000);
     pool_free(pool);
 }
 
 int main(void) {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(a_run_visits_every_member_once),
+        cmocka_unit_test(a_step_visits_every_tile_once),
         cmocka_unit_test(impossible_sizes_are_refused),
-        cmocka_unit_test(barriers_hold_everyone_and_order_memory),
-        cmocka_unit_test(sleepers_are_woken_at_barriers_and_ends),
+        cmocka_unit_test(steps_follow_each_other_and_order_memory),
+        cmocka_unit_test(a_run_may_end_early_and_the_next_is_whole),
+        cmocka_unit_test(sleepers_are_woken_at_steps_and_ends),
         cmocka_unit_test(loops_visit_every_index_once),
         cmocka_unit_test(workers_have_a_name_and_block_signals),
+        cmocka_unit_test(a_member_that_gets_no_cpu_holds_up_nobody),
         cmocka_unit_test(an_idle_pool_uses_no_cpu),
         cmocka_unit_test(pools_come_and_go),
-        cmocka_unit_test(hot_runs_and_barriers_are_short),
+        cmocka_unit_test(hot_runs_and_steps_are_short),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

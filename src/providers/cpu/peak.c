@@ -12,25 +12,25 @@ typedef struct Measure {
     atomic_uint_least64_t sink;
 } Measure;
 
-static void multiply_add(void *ctx, int member, int members) {
+static void multiply_add(void *ctx, size_t part, int member) {
     Measure *measure = ctx;
     uint64_t start = clock_now_ns(), operations = 0;
     float result = 0.0f;
+    (void)part;
     (void)member;
-    (void)members;
     while (clock_now_ns() - start < PEAK_MS * (uint64_t)NS_PER_MS)
         operations += measure->kernels->multiply_add(ROUNDS, &result);
     atomic_fetch_add(&measure->work, operations);
     atomic_fetch_add(&measure->sink, result > 0.0f);
 }
 
-static void read_memory(void *ctx, int member, int members) {
+static void read_memory(void *ctx, size_t part, int member) {
     Measure *measure = ctx;
     uint64_t start = clock_now_ns(), bytes = 0;
     float result = 0.0f;
-    (void)members;
+    (void)member;
     while (clock_now_ns() - start < PEAK_MS * (uint64_t)NS_PER_MS) {
-        measure->kernels->read(READ_BYTES, measure->block + (size_t)member * READ_BYTES, &result);
+        measure->kernels->read(READ_BYTES, measure->block + part * READ_BYTES, &result);
         bytes += READ_BYTES;
     }
     atomic_fetch_add(&measure->work, bytes);
@@ -38,10 +38,10 @@ static void read_memory(void *ctx, int member, int members) {
 }
 
 // Work per nanosecond is work in units of 10^9 per second.
-static double rate(Measure *measure, ThreadPool *pool, void (*body)(void *, int, int)) {
+static double rate(Measure *measure, ThreadPool *pool, void (*body)(void *, size_t, int)) {
     atomic_store(&measure->work, 0);
     uint64_t start = clock_now_ns();
-    pool_run(pool, body, measure);
+    pool_for_1d(pool, (size_t)pool_threads(pool), body, measure);
     return (double)atomic_load(&measure->work) / (double)(clock_now_ns() - start);
 }
 

@@ -1,8 +1,8 @@
 // Sessions: the arena laid out per capacity step, and the run loop.
 //
 // Capacities grow in steps (64, 256, 1024, … tokens), so a new mix of lengths plans nothing. One
-// run is one parallel region: every member of the team walks the same flat array of steps, takes
-// tiles of the present step from one counter, and meets the others at a barrier after it.
+// run is one parallel region: the team walks one flat array of steps, and its members take tiles of
+// the present step from one counter.
 #include "base/checked.h"
 #include "base/clock.h"
 #include "providers/cpu/cpu.h"
@@ -20,10 +20,10 @@ struct Session {
     int32_t *zeros; // [cap_tokens], ids of constant rows
     AttentionItem *items;
     size_t n_items, cap_items;
-    atomic_size_t *next; // per step: the next tile
+    PoolStep *steps; // of the run, one per compiled step
     TokenBatch batch;
     const atomic_int *cancel;
-    atomic_size_t stop_before; // the step that must not start any more
+    bool is_cancelled;
     StepProfile *profile;
     uint64_t last_ns;
 };
@@ -199,7 +199,8 @@ static void fill_gemm(GemmCall *call, const Session *s, const Step *step, size_t
     }
 }
 
-static void run_linear(Session *s, const Step *step, atomic_size_t *next, int members) {
+static void run_linear(Session *s, const Step *step, PoolTurn *turn) {
+    const int members = pool_threads(s->pool);
     GemmCall calls[MAX_PARTS];
     size_t tiles[MAX_PARTS], total = 0;
     for (size_t i = 0; i < step->linear.count; i++) {
@@ -208,7 +209,7 @@ static void run_linear(Session *s, const Step *step, atomic_size_t *next, int me
         total += tiles[i];
     }
     size_t tile;
-    while ((tile = atomic_fetch_add_explicit(next, 1, memory_order_relaxed)) < total) {
+    while (pool_take(turn, total, &tile)) {
         size_t part = 0;
         while (tile >= tiles[part])
             tile -= tiles[part++];
@@ -216,11 +217,11 @@ static void run_linear(Session *s, const Step *step, atomic_size_t *next, int me
     }
 }
 
-static void run_attention(Session *s, const Step *step, atomic_size_t *next, int member) {
+static void run_attention(Session *s, const Step *step, PoolTurn *turn, int member) {
     AttentionCall call;
     fill_attention(&call, s, step);
     size_t total = attention_tile_count(&call), tile;
-    while ((tile = atomic_fetch_add_explicit(next, 1, memory_order_relaxed)) < total)
+    while (pool_take(turn, total, &tile))
         attention_run_tile(&call, tile, s->scratch + (size_t)member * s->scratch_each);
 }
 
@@ -327,16 +328,16 @@ static void run_rows(const Session *s, const Step *step, size_t begin, size_t ro
         run_reduce(s, step->out, step->reduced, step->row_scales, begin, rows);
 }
 
-static void run_step(Session *s, size_t index, int member, int members) {
+static void run_step(void *ctx, size_t index, int member, PoolTurn *turn) {
+    Session *s = ctx;
     const Step *step = &s->compiled->steps[index];
-    atomic_size_t *next = &s->next[index];
     if (step->kind == STEP_LINEAR) {
-        run_linear(s, step, next, members);
+        run_linear(s, step, turn);
     } else if (step->kind == STEP_ATTENTION) {
-        run_attention(s, step, next, member);
+        run_attention(s, step, turn, member);
     } else {
         size_t rows = slot_rows(s, step->out), total = row_tiles(rows), tile;
-        while ((tile = atomic_fetch_add_explicit(next, 1, memory_order_relaxed)) < total)
+        while (pool_take(turn, total, &tile))
             run_rows(s, step, tile * ROW_BLOCK, min_size(ROW_BLOCK, rows - tile * ROW_BLOCK));
     }
 }
@@ -372,20 +373,14 @@ static void profile_step(Session *s, size_t index) {
     s->last_ns = now;
 }
 
-static void run_member(void *ctx, int member, int members) {
+static bool after_step(void *ctx, size_t index) {
     Session *s = ctx;
-    for (size_t i = 0; i < s->compiled->n_steps; i++) {
-        // Member 0 names the step before the barrier that leads to it, so all members leave at the
-        // same one, also a member that has not yet read the word of an earlier step.
-        if (atomic_load_explicit(&s->stop_before, memory_order_relaxed) <= i)
-            return;
-        run_step(s, i, member, members);
-        if (member == 0 && s->cancel && atomic_load_explicit(s->cancel, memory_order_relaxed))
-            atomic_store_explicit(&s->stop_before, i + 1, memory_order_relaxed);
-        pool_barrier(s->pool, member);
-        if (member == 0 && s->profile)
-            profile_step(s, i);
-    }
+    if (s->profile)
+        profile_step(s, index);
+    // Not after the last step: the answer is complete.
+    s->is_cancelled = index + 1 < s->compiled->n_steps && s->cancel &&
+                      atomic_load_explicit(s->cancel, memory_order_relaxed);
+    return !s->is_cancelled;
 }
 
 // ---- Runs ----
@@ -448,19 +443,19 @@ Status cpu_run(Session *s, const TokenBatch *batch, const atomic_int *cancel, Er
     }
     s->batch = *batch;
     s->cancel = cancel;
-    atomic_store_explicit(&s->stop_before, SIZE_MAX, memory_order_relaxed);
+    s->is_cancelled = false;
     TRY(check_batch(s, error));
     TRY(cpu_reshape(s, batch->n_tokens, batch->n_sequences, longest, error));
     TRY(split_items(s, error));
-    for (size_t i = 0; i < s->compiled->n_steps; i++)
-        atomic_store_explicit(&s->next[i], 0, memory_order_relaxed);
     cpu_settle(s->compiled, s->pool);
     if (s->profile)
         s->last_ns = clock_now_ns();
-    pool_run(s->pool, run_member, s);
-    return atomic_load_explicit(&s->stop_before, memory_order_relaxed) < s->compiled->n_steps
-               ? error_set(error, STATUS_CANCELLED, "cancelled")
-               : STATUS_OK;
+    pool_run(s->pool, &(PoolJob){.count = s->compiled->n_steps,
+                                 .steps = s->steps,
+                                 .body = run_step,
+                                 .after = after_step,
+                                 .ctx = s});
+    return s->is_cancelled ? error_set(error, STATUS_CANCELLED, "cancelled") : STATUS_OK;
 }
 
 void cpu_output(TokenOutput *out, const Session *s, size_t index) {
@@ -500,10 +495,10 @@ Status cpu_session_new(Session **out, const Compiled *compiled, ThreadPool *pool
     s->compiled = compiled;
     s->pool = pool;
     s->slots = mem_alloc_zero(compiled->n_slots + 1, sizeof *s->slots);
-    s->next = mem_alloc_zero(compiled->n_steps + 1, sizeof *s->next);
+    s->steps = mem_alloc_zero(compiled->n_steps + 1, sizeof *s->steps);
     if (profile)
         s->profile = mem_alloc_zero(compiled->n_steps + 1, sizeof *s->profile);
-    if (!s->slots || !s->next || (profile && !s->profile)) {
+    if (!s->slots || !s->steps || (profile && !s->profile)) {
         cpu_session_free(s);
         return error_out_of_memory(error, compiled->n_steps);
     }
@@ -526,7 +521,7 @@ void cpu_session_free(Session *s) {
     if (!s)
         return;
     mem_free(s->slots);
-    mem_free(s->next);
+    mem_free(s->steps);
     mem_free(s->profile);
     mem_free(s->zeros);
     mem_free(s->items);
