@@ -79,10 +79,11 @@ static void pass_table(Image *image, void **data, size_t count, size_t item) {
         (field) = value_;                                                                          \
     } while (0)
 
+// What is read is 0 after a failure, so that no loop runs over it; what is written stays as it is.
 static void pass_u32(Image *image, uint32_t *value, uint32_t last) {
     pass(image, value, sizeof *value);
     require(image, *value <= last);
-    if (image->status != STATUS_OK)
+    if (image->in && image->status != STATUS_OK)
         *value = 0;
 }
 
@@ -95,7 +96,8 @@ static void pass_size(Image *image, size_t *value, size_t last) {
     uint64_t number = *value;
     pass(image, &number, sizeof number);
     require(image, number <= last);
-    *value = image->status == STATUS_OK ? (size_t)number : 0;
+    if (image->in)
+        *value = image->status == STATUS_OK ? (size_t)number : 0;
 }
 
 static void pass_bool(Image *image, bool *value) {
@@ -122,7 +124,7 @@ static void pass_text(Image *image, StrView *text) {
     }
     pass(image, &end, sizeof end);
     require(image, end == 0);
-    if (image->status != STATUS_OK)
+    if (image->in && image->status != STATUS_OK)
         *text = SV("");
 }
 

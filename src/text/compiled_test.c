@@ -126,6 +126,21 @@ static void no_cut_is_overlooked(void **state) {
     free(block.data);
 }
 
+// No loader makes a step as long as this; were there one, text must go on as before.
+static void a_tokenizer_that_cannot_be_compiled_stays_as_it_is(void **state) {
+    (void)state;
+    Tokenizer *alone = open_or_fail(sv(OTHERS[1])), *tried = open_or_fail(sv(OTHERS[1]));
+    PreTokenizeStep *steps[] = {&alone->pretokenizer[2], &tried->pretokenizer[2]};
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(steps[i]->kind, PRETOKENIZE_FIXED_LENGTH);
+        steps[i]->length = PIPELINE_MAX_TEXT + 1;
+    }
+    assert_int_equal(compiled_size(tried), 0);
+    assert_same(alone, tried);
+    tokenizer_close(tried);
+    tokenizer_close(alone);
+}
+
 static uint32_t next_random(uint64_t *state) {
     *state = *state * 6364136223846793005u + 1442695040888963407u;
     return (uint32_t)(*state >> 33);
@@ -307,6 +322,7 @@ int main(void) {
         cmocka_unit_test(every_kind_of_tokenizer_survives_compiling),
         cmocka_unit_test(no_changed_byte_is_overlooked),
         cmocka_unit_test(no_cut_is_overlooked),
+        cmocka_unit_test(a_tokenizer_that_cannot_be_compiled_stays_as_it_is),
         cmocka_unit_test(forged_files_do_no_harm),
         cmocka_unit_test(the_second_open_maps_what_the_first_one_wrote),
         cmocka_unit_test(any_source_that_changes_comes_or_goes_is_noticed),
