@@ -20,20 +20,14 @@
 typedef struct Model Model;
 typedef struct Runner Runner;
 
-// Whether prepared weights are kept in the model's folder for the next start.
-typedef enum KeepMode {
-    KEEP_AUTO, // in a model's folder, where it gains something and leaves room
-    KEEP_ALWAYS,
-    KEEP_NEVER,
-} KeepMode;
-
 typedef struct EngineOptions {
     const CpuInfo *cpu;
     const Log *log;
-    const char *provider;  // name or alias; NULL or "auto" = choose
-    const char *precision; // "fp32", "bf16", "int8" or "auto"; NULL = auto
-    int threads;           // while loading; 0 = all this process may use
-    KeepMode keep;
+    const char *provider;    // name or alias; NULL or "auto" = choose
+    const char *precision;   // "fp32", "bf16", "int8" or "auto"; NULL = auto
+    int threads;             // while loading; 0 = all this process may use
+    const char *kept_folder; // prepared weights stay there for the next start; NULL = nowhere
+    bool keeps_always;       // also where that gains little or leaves little room on the disk
 } EngineOptions;
 
 // ---- Choosing a provider (select.c) ----

@@ -1,22 +1,5 @@
-// Where the prepared weights of a model are kept: in `.gpux/` beside model.onnx, with the files
-// that they were made from.
+// What a provider must know to keep prepared weights: where, and the files that they are made from.
 #include "engine/private.h"
-
-static const char *in_folder(Arena *arena, const char *folder, const char *name) {
-    return arena_printf(arena, "%s/%s", folder, name);
-}
-
-// A bare .onnx file may lie anywhere; nothing is left beside it.
-static bool is_model_folder(const char *folder) {
-    static const char *const marks[] = {"gpux.yml", "metadata.json"};
-    bool found = false;
-    for (size_t i = 0; i < sizeof marks / sizeof marks[0]; i++) {
-        char *path = path_join(folder, marks[i]);
-        found = found || (path && file_is_regular(path));
-        mem_free(path);
-    }
-    return found;
-}
 
 static Status list_sources(KeepOptions *out, Arena *arena, const Model *model, const char *path,
                            const char *folder, Error *error) {
@@ -28,7 +11,7 @@ static Status list_sources(KeepOptions *out, Arena *arena, const Model *model, c
     for (size_t i = 0; i < count; i++) {
         const char *name;
         stats[i] = *onnx_source(model->onnx, i, &name);
-        sources[i] = i == 0 ? path : in_folder(arena, folder, name);
+        sources[i] = i == 0 ? path : arena_printf(arena, "%s/%s", folder, name);
         if (!sources[i])
             return error_out_of_memory(error, count);
     }
@@ -38,18 +21,16 @@ static Status list_sources(KeepOptions *out, Arena *arena, const Model *model, c
     return STATUS_OK;
 }
 
-Status keep_place(KeepOptions *out, Arena *arena, const Model *model, const char *path,
-                  KeepMode mode, Error *error) {
-    *out = (KeepOptions){.precision = model->precision, .is_always = mode == KEEP_ALWAYS};
+Status keep_options(KeepOptions *out, Arena *arena, const Model *model, const char *path,
+                    const EngineOptions *options, Error *error) {
+    *out = (KeepOptions){.folder = options->kept_folder,
+                         .precision = model->precision,
+                         .is_always = options->keeps_always};
+    if (!out->folder)
+        return STATUS_OK;
     char *folder = path_dirname(path);
-    if (!folder)
-        return error_out_of_memory(error, strlen(path));
-    Status status = STATUS_OK;
-    if (mode == KEEP_ALWAYS || (mode == KEEP_AUTO && is_model_folder(folder))) {
-        out->folder = in_folder(arena, folder, ".gpux");
-        status = out->folder ? list_sources(out, arena, model, path, folder, error)
-                             : error_out_of_memory(error, strlen(path));
-    }
+    Status status = folder ? list_sources(out, arena, model, path, folder, error)
+                           : error_out_of_memory(error, strlen(path));
     mem_free(folder);
     return status;
 }

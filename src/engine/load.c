@@ -145,7 +145,7 @@ static Status load(Model *model, const char *path, const EngineOptions *options,
                               .constant_map = constant_map,
                               .ctx = model->onnx};
     Arena places = {0};
-    Status status = keep_place(&compile.keep, &places, model, path, options->keep, error);
+    Status status = keep_options(&compile.keep, &places, model, path, options, error);
     if (status == STATUS_OK)
         status = model->provider->compile(&model->compiled, graph, &compile, error);
     arena_free(&places);

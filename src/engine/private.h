@@ -29,10 +29,10 @@ struct Model {
     size_t n_inputs, n_outputs;
 };
 
-// Whether and where this model's prepared weights are kept. Paths live in the arena. Nowhere unless
-// the folder of `path` is a model's (it has gpux.yml or metadata.json) or the mode is KEEP_ALWAYS.
-Status keep_place(KeepOptions *out, Arena *arena, const Model *model, const char *path,
-                  KeepMode mode, Error *error);
+// Where the options keep prepared weights, and what those of the model at `path` are made from.
+// Paths live in the arena.
+Status keep_options(KeepOptions *out, Arena *arena, const Model *model, const char *path,
+                    const EngineOptions *options, Error *error);
 
 // Positions of one row: positions[i] for ids[0 .. len - 1]. columns NULL = 0, 1, 2, …
 void fill_positions(const Model *model, const int32_t *ids, const int32_t *columns, size_t len,

@@ -17,13 +17,12 @@ Status builder_tell(const Builder *builder, gpux_build_step step, const char *fo
     return error_set(builder->error, STATUS_CANCELLED, "cancelled");
 }
 
-EngineOptions builder_engine(const Builder *builder, const char *precision, KeepMode keep) {
+EngineOptions builder_engine(const Builder *builder, const char *precision) {
     return (EngineOptions){.cpu = &builder->env->cpu,
                            .log = &builder->env->log,
                            .provider = builder->provider,
                            .precision = precision,
-                           .threads = (int)builder->info->threads,
-                           .keep = keep};
+                           .threads = (int)builder->info->threads};
 }
 
 // ---- Configuration and model ----
@@ -74,7 +73,7 @@ static Status read_model(Builder *builder, Buf *info) {
 static Status check_provider(Builder *builder, Buf *report) {
     const gpux_build_options *options = builder->options;
     const char *backend = builder->info->backend;
-    EngineOptions engine = builder_engine(builder, NULL, KEEP_NEVER);
+    EngineOptions engine = builder_engine(builder, NULL);
     engine.provider = options->provider ? options->provider : backend;
     TRY(builder_tell(builder, GPUX_BUILD_PROVIDER, "Checking provider..."));
     TRY(engine_choose_provider(&builder->provider, &engine, builder->error));
@@ -110,7 +109,9 @@ static Status measure(Builder *builder, Tuning *tuning, bool *is_measured) {
 
 // Loading a model keeps its packed weights for the next start.
 static Status prepare(Builder *builder, const char *precision) {
-    EngineOptions engine = builder_engine(builder, precision, builder->env->keep);
+    EngineOptions engine = builder_engine(builder, precision);
+    engine.kept_folder = env_kept_folder(builder->env, builder->info);
+    engine.keeps_always = builder->env->keep == KEEP_ALWAYS;
     Model *model = NULL;
     TRY(builder_tell(builder, GPUX_BUILD_OPTIMIZE, "Preparing weights in %s...", precision));
     Status status = model_load(&model, builder->info->model_file, &engine, builder->error);

@@ -21,8 +21,8 @@ typedef struct Builder {
 // Tells the caller what comes next. STATUS_CANCELLED when it wants no more.
 __attribute__((format(printf, 3, 4))) Status
 builder_tell(const Builder *builder, gpux_build_step step, const char *format, ...);
-// How a model is opened in this precision, and whether its packed weights are kept.
-EngineOptions builder_engine(const Builder *builder, const char *precision, KeepMode keep);
+// How a model is opened in this precision; its packed weights are not kept.
+EngineOptions builder_engine(const Builder *builder, const char *precision);
 
 // The precision that a user has decided on, or NULL.
 const char *builder_precision(const Builder *builder);

@@ -17,6 +17,13 @@
 
 enum { MAX_TEXT_BYTES = 1 << 30, REPORT_INDENT = 2 };
 
+// Whether what starts make is kept for the next one: packed weights, the compiled tokenizer.
+typedef enum KeepMode {
+    KEEP_AUTO, // in a model's folder, where it gains something and leaves room
+    KEEP_ALWAYS,
+    KEEP_NEVER,
+} KeepMode;
+
 struct gpux_env {
     CpuInfo cpu;
     Log log;
@@ -38,6 +45,9 @@ static inline gpux_status outer(Status status) {
 
 // How names are resolved for this environment; `options` may be NULL.
 ResolveOptions env_resolve_options(gpux_env *env, const gpux_location_options *options);
+
+// The one rule for what may be left beside a model: its .gpux folder, or NULL for nothing.
+const char *env_kept_folder(const gpux_env *env, const ModelInfo *info);
 
 // The model's tokenizer; *out is NULL for a model without one, or with one that gpux cannot read,
 // which is warned about: raw tensors still work.

@@ -255,14 +255,19 @@ gpux_status gpux_inspect_plan(gpux_text *out, gpux_env *env, const char *name,
 
 // ---- Loaded models ----
 
+const char *env_kept_folder(const gpux_env *env, const ModelInfo *info) {
+    bool is_kept = env->keep == KEEP_ALWAYS || (env->keep == KEEP_AUTO && !info->is_bare);
+    return is_kept ? info->kept_folder : NULL;
+}
+
 Status open_tokenizer(Tokenizer **out, const gpux_env *env, const ModelInfo *info, Error *error) {
     if (!info->tokenizer_folder)
         return STATUS_OK;
     Error reason;
-    bool is_kept = env->keep == KEEP_ALWAYS || (env->keep == KEEP_AUTO && !info->is_bare);
-    char *compiled = is_kept ? path_join(info->kept_folder, "tokenizer.bin") : NULL;
-    if (is_kept && !compiled)
-        return error_out_of_memory(error, strlen(info->kept_folder));
+    const char *kept = env_kept_folder(env, info);
+    char *compiled = kept ? path_join(kept, "tokenizer.bin") : NULL;
+    if (kept && !compiled)
+        return error_out_of_memory(error, strlen(kept));
     Status status = tokenizer_open(out, info->tokenizer_folder, compiled, &env->log, &reason);
     mem_free(compiled);
     if (status == STATUS_OK && info->do_lower_case)
@@ -325,7 +330,8 @@ static Status open_model(gpux_model *model, const char *name, const gpux_model_o
                             .precision = choose(options->precision, model->info->precision),
                             .threads =
                                 options->threads > 0 ? options->threads : (int)model->info->threads,
-                            .keep = model->env->keep};
+                            .kept_folder = env_kept_folder(model->env, model->info),
+                            .keeps_always = model->env->keep == KEEP_ALWAYS};
     if (is_auto(engine.precision))
         engine.precision = tuned.precision;
     status = model_load(&model->model, model->info->model_file, &engine, error);

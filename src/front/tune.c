@@ -83,7 +83,7 @@ static Status make_load(Side *side, const Tuner *tuner) {
 
 static Status open_side(Side *side, const Tuner *tuner, const char *precision) {
     const Builder *builder = tuner->builder;
-    EngineOptions engine = builder_engine(builder, precision, KEEP_NEVER);
+    EngineOptions engine = builder_engine(builder, precision);
     TRY(model_load(&side->model, builder->info->model_file, &engine, tuner->error));
     side->task = (TaskModel){side->model, builder->info, builder->tokenizer};
     side->times = mem_alloc_zero(MAX_TIMES, sizeof *side->times);

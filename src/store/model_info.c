@@ -220,11 +220,12 @@ static Status read_max_length(Loader *l) {
     return folder_max_length(&info->max_length, l->hints, &l->sentence, l->error);
 }
 
+// A bare .onnx file may lie anywhere; these files mark the folder of a model.
 static Status read_kept_folder(Loader *l) {
     ModelInfo *info = l->info;
     char *folder = path_dirname(l->model);
     if (folder)
-        info->kept_folder = arena_printf(&info->arena, "%s/.gpux", folder);
+        info->kept_folder = arena_printf(&info->arena, "%s/" BUILT_FOLDER, folder);
     info->is_bare =
         folder && !folder_has(folder, "gpux.yml") && !folder_has(folder, "metadata.json");
     mem_free(folder);
