@@ -2,6 +2,7 @@
 #include "front/build.h"
 
 #include "base/memory.h"
+#include "registry/registry.h"
 
 #include <stdio.h>
 
@@ -53,6 +54,7 @@ static Status find_project(Builder *builder, const char *path) {
         resolve.config = builder->options->config;
     TRY(builder_tell(builder, GPUX_BUILD_CONFIG, "Parsing configuration..."));
     TRY(store_locate_project(&builder->location, path, &resolve, builder->error));
+    builder->hold = registry_hold(builder->location.folder);
     TRY(store_check_config(&builder->warnings, &builder->location, builder->error));
     return check_warnings(builder, 0, "Failed to parse configuration: ");
 }
@@ -201,8 +203,10 @@ gpux_status gpux_build(gpux_text *report, gpux_env *env, const char *path,
                        const gpux_build_options *options, gpux_error *error) {
     static const gpux_build_options defaults = GPUX_BUILD_OPTIONS_INIT;
     Error own;
-    Builder builder = {
-        .env = env, .options = options ? options : &defaults, .error = error ? inner(error) : &own};
+    Builder builder = {.env = env,
+                       .options = options ? options : &defaults,
+                       .hold = -1,
+                       .error = error ? inner(error) : &own};
     Buf inspected = BUF_INIT(MAX_TEXT_BYTES), provider = BUF_INIT(MAX_TEXT_BYTES);
     Buf out = BUF_INIT(MAX_TEXT_BYTES);
     Tuning tuning;
@@ -214,6 +218,7 @@ gpux_status gpux_build(gpux_text *report, gpux_env *env, const char *path,
     TRY_DONE(optimize(&builder, &tuning, &is_measured));
     TRY_DONE(finish(&out, &builder, &inspected, &provider, is_measured ? &tuning : NULL));
 done:
+    registry_release(builder.hold);
     tokenizer_close(builder.tokenizer);
     model_info_free(builder.info);
     location_free(&builder.location);

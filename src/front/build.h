@@ -11,6 +11,7 @@ typedef struct Builder {
     gpux_env *env;
     const gpux_build_options *options;
     Location location;
+    int hold; // keeps a cached model from being removed
     ModelInfo *info;
     Tokenizer *tokenizer; // NULL: raw tensors only
     const char *provider; // full name of the one that is used

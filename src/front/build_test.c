@@ -5,11 +5,14 @@
 #include "base/json.h"
 #include "base/memory.h"
 
-#include <ftw.h>
+#include "test/folder.h"
+
+#include <fcntl.h>
 #include <setjmp.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/file.h>
 #include <unistd.h>
 
 #include <cmocka.h>
@@ -18,11 +21,6 @@
 
 static char folder[] = "/tmp/gpux_build_XXXXXX";
 static gpux_env *env;
-
-static int remove_entry(const char *path, const struct stat *st, int flag, struct FTW *ftw) {
-    (void)st, (void)flag, (void)ftw;
-    return remove(path);
-}
 
 static int make_project(void **state) {
     static const char *const FILES[] = {"config.json", "model.safetensors"};
@@ -43,7 +41,7 @@ static int make_project(void **state) {
 static int remove_project(void **state) {
     (void)state;
     gpux_close(env);
-    nftw(folder, remove_entry, 8, FTW_DEPTH | FTW_PHYS);
+    remove_folder(folder);
     return 0;
 }
 
@@ -101,6 +99,29 @@ static void the_steps_come_in_order_and_each_can_end_it(void **state) {
     gpux_text_free(&report);
 }
 
+// What would remove the model waits for a lock of its own on the folder.
+static bool is_held(void *ctx, gpux_build_step step, const char *text) {
+    bool *was_free = ctx;
+    (void)text;
+    int fd = open(folder, O_RDONLY | O_DIRECTORY);
+    assert_true(fd >= 0);
+    *was_free |= step != GPUX_BUILD_CONFIG && flock(fd, LOCK_EX | LOCK_NB) == 0;
+    close(fd);
+    return true;
+}
+
+static void a_model_cannot_be_removed_while_it_is_built(void **state) {
+    (void)state;
+    bool was_free = false, is_free = false;
+    gpux_build_options options = GPUX_BUILD_OPTIONS_INIT;
+    options.progress = is_held;
+    options.progress_ctx = &was_free;
+    assert_int_equal(gpux_build(NULL, env, folder, &options, NULL), GPUX_OK);
+    assert_false(was_free);
+    is_held(&is_free, GPUX_BUILD_SAVE, "");
+    assert_true(is_free);
+}
+
 static void checking_survives_every_failed_allocation(void **state) {
     (void)state;
     gpux_build_options options = GPUX_BUILD_OPTIONS_INIT;
@@ -122,6 +143,7 @@ static void checking_survives_every_failed_allocation(void **state) {
 int main(void) {
     const struct CMUnitTest tests[] = {
         WITH_PROJECT(the_steps_come_in_order_and_each_can_end_it),
+        WITH_PROJECT(a_model_cannot_be_removed_while_it_is_built),
         WITH_PROJECT(checking_survives_every_failed_allocation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

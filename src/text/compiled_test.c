@@ -4,6 +4,8 @@
 
 #include "base/file.h"
 
+#include "test/folder.h"
+
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -200,12 +202,6 @@ static Folder make_folder(const char *json) {
     return folder;
 }
 
-static void remove_folder(const Folder *folder) {
-    char command[128];
-    snprintf(command, sizeof command, "rm -rf '%s'", folder->path);
-    assert_int_equal(system(command), 0);
-}
-
 static Tokenizer *open_folder(const Folder *folder, bool expect_mapped) {
     Tokenizer *tokenizer;
     Error error;
@@ -223,7 +219,7 @@ static void the_second_open_maps_what_the_first_one_wrote(void **state) {
         assert_same(first, second);
         tokenizer_close(first);
         tokenizer_close(second);
-        remove_folder(&folder);
+        remove_folder(folder.path);
     }
 }
 
@@ -249,7 +245,7 @@ static void any_source_that_changes_comes_or_goes_is_noticed(void **state) {
     changed = open_folder(&folder, false);
     assert_int_equal(tokenizer_special_id(changed, "pad_token"), -1);
     tokenizer_close(changed);
-    remove_folder(&folder);
+    remove_folder(folder.path);
 }
 
 static void a_damaged_file_is_written_again(void **state) {
@@ -275,7 +271,7 @@ static void a_damaged_file_is_written_again(void **state) {
         tokenizer_close(open_folder(&folder, true));
     }
     tokenizer_close(loaded);
-    remove_folder(&folder);
+    remove_folder(folder.path);
 }
 
 static void a_folder_that_takes_no_files_only_costs_time(void **state) {
@@ -284,7 +280,7 @@ static void a_folder_that_takes_no_files_only_costs_time(void **state) {
     write_file(&folder, ".gpux", SV("a file in its place"));
     tokenizer_close(open_folder(&folder, false));
     tokenizer_close(open_folder(&folder, false));
-    remove_folder(&folder);
+    remove_folder(folder.path);
 }
 
 static void failed_allocations_are_errors_or_cost_time(void **state) {
@@ -314,7 +310,7 @@ static void failed_allocations_are_errors_or_cost_time(void **state) {
         assert_true(failures > 0);
     }
     tokenizer_close(loaded);
-    remove_folder(&folder);
+    remove_folder(folder.path);
 }
 
 int main(void) {
