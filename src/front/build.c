@@ -100,6 +100,7 @@ static Status measure(Builder *builder, Tuning *tuning, bool *is_measured) {
     *is_measured = false;
     if (builder_precision(builder) && options->tune == GPUX_TUNE_NONE)
         return STATUS_OK;
+    TRY(tuning_sources(&builder->sources, builder->info->model_file, builder->error));
     Status status = tune_model(tuning, builder);
     *is_measured = status == STATUS_OK;
     if (status != STATUS_INVALID || options->samples)
@@ -151,8 +152,7 @@ static Status save(const Builder *builder, const JsonValue *info, const Buf *pro
     TRY(built_write(folder, "provider_info.json", provider, builder->error));
     if (!tuning)
         return STATUS_OK;
-    return tuning_write(tuning, folder, builder->info->model_file, &builder->env->cpu,
-                        builder->error);
+    return tuning_write(tuning, folder, &builder->sources, &builder->env->cpu, builder->error);
 }
 
 static Status write_report(Buf *out, const Builder *builder, const JsonValue *info,
@@ -206,6 +206,7 @@ gpux_status gpux_build(gpux_text *report, gpux_env *env, const char *path,
     Builder builder = {.env = env,
                        .options = options ? options : &defaults,
                        .hold = -1,
+                       .sources = BUF_INIT(MAX_TEXT_BYTES),
                        .error = error ? inner(error) : &own};
     Buf inspected = BUF_INIT(MAX_TEXT_BYTES), provider = BUF_INIT(MAX_TEXT_BYTES);
     Buf out = BUF_INIT(MAX_TEXT_BYTES);
@@ -223,6 +224,7 @@ done:
     model_info_free(builder.info);
     location_free(&builder.location);
     warnings_free(&builder.warnings);
+    buf_free(&builder.sources);
     buf_free(&inspected);
     buf_free(&provider);
     return give_text(report, &out, status, error);

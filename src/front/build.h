@@ -15,6 +15,7 @@ typedef struct Builder {
     ModelInfo *info;
     Tokenizer *tokenizer; // NULL: raw tensors only
     const char *provider; // full name of the one that is used
+    Buf sources;          // of the model that is measured; tuning_sources
     Warnings warnings;
     Error *error;
 } Builder;

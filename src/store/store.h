@@ -181,8 +181,11 @@ typedef struct Tuning {
     size_t trial_count;
 } Tuning;
 
-// Writes the record, with the CPU, the version and the stat and SHA-256 of the model's files.
-Status tuning_write(const Tuning *tuning, const char *folder, const char *model_file,
+// JSON array of the model's files with their stat and SHA-256. Taken before the model is measured:
+// a record of files that are replaced meanwhile then counts for none.
+Status tuning_sources(Buf *out, const char *model_file, Error *error);
+// Writes the record, with the CPU and the version.
+Status tuning_write(const Tuning *tuning, const char *folder, const Buf *sources,
                     const CpuInfo *cpu, Error *error);
 // The measured figures as members of an open object.
 void tuning_write_members(JsonWriter *writer, const Tuning *tuning);

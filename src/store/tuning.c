@@ -112,7 +112,8 @@ static Status write_source(JsonWriter *writer, const char *folder, const char *n
     return STATUS_OK;
 }
 
-static Status write_sources(JsonWriter *writer, const char *model_file, Error *error) {
+Status tuning_sources(Buf *out, const char *model_file, Error *error) {
+    JsonWriter json = json_writer(out, 0), *writer = &json;
     Buf names = BUF_INIT(REPORT_MAX);
     char *folder = path_dirname(model_file);
     Status status = folder ? list_sources(&names, model_file, error)
@@ -123,7 +124,7 @@ static Status write_sources(JsonWriter *writer, const char *model_file, Error *e
     json_end_array(writer);
     buf_free(&names);
     mem_free(folder);
-    return status;
+    return status == STATUS_OK ? buf_status(out, error) : status;
 }
 
 // The same size and time; after a copy, which changes the time, the same content.
@@ -226,9 +227,11 @@ void tuning_write_members(JsonWriter *writer, const Tuning *tuning) {
     json_end_array(writer);
 }
 
-Status tuning_write(const Tuning *tuning, const char *folder, const char *model_file,
+Status tuning_write(const Tuning *tuning, const char *folder, const Buf *sources,
                     const CpuInfo *cpu, Error *error) {
     char stamp[32];
+    JsonDoc *doc = NULL;
+    TRY(json_parse(&doc, sv_n(sources->ptr, sources->len), 0, error));
     Buf text = BUF_INIT(REPORT_MAX);
     JsonWriter writer = json_writer(&text, 2);
     clock_utc_iso8601(stamp);
@@ -242,12 +245,12 @@ Status tuning_write(const Tuning *tuning, const char *folder, const char *model_
     json_key(&writer, "cpu");
     write_cpu(&writer, cpu);
     json_key(&writer, "source");
-    Status status = write_sources(&writer, model_file, error);
+    json_write_value(&writer, json_root(doc));
     tuning_write_members(&writer, tuning);
     json_end_object(&writer);
     buf_append_byte(&text, '\n');
-    if (status == STATUS_OK)
-        status = built_write(folder, TUNING_FILE, &text, error);
+    Status status = built_write(folder, TUNING_FILE, &text, error);
+    json_free(doc);
     buf_free(&text);
     return status;
 }

@@ -15,6 +15,15 @@ static const Tuning sample = {
     .trial_count = 2,
 };
 
+static Status write_record(Error *error) {
+    Buf sources = BUF_INIT(TEST_TEXT);
+    Status status = tuning_sources(&sources, model_file, error);
+    if (status == STATUS_OK)
+        status = tuning_write(&sample, folder, &sources, &cpu, error);
+    buf_free(&sources);
+    return status;
+}
+
 static int make_model(void **state) {
     char from[TEST_PATH];
     Error error = {0};
@@ -24,7 +33,7 @@ static int make_model(void **state) {
     if (store_convert(NULL, folder, &(ConvertOptions){0}, &error) != STATUS_OK)
         fail_msg("%s", error.message);
     at(model_file, folder, MODEL_FILE);
-    if (tuning_write(&sample, folder, model_file, &cpu, &error) != STATUS_OK)
+    if (write_record(&error) != STATUS_OK)
         fail_msg("%s", error.message);
     return 0;
 }
@@ -104,6 +113,21 @@ static void changed_weights_make_it_stale(void **state) {
     text.ptr[text.len - 1] ^= 1;
     assert_int_equal(file_write_atomic(path, text.ptr, text.len, NULL), STATUS_OK);
     expect_nothing(&cpu);
+    buf_free(&text);
+}
+
+static void a_model_that_is_replaced_while_it_is_measured_has_no_record(void **state) {
+    char path[TEST_PATH];
+    Buf sources = BUF_INIT(TEST_TEXT), text = BUF_INIT(TEST_TEXT);
+    (void)state;
+    assert_int_equal(tuning_sources(&sources, model_file, NULL), STATUS_OK);
+    at(path, folder, "model.safetensors");
+    assert_int_equal(file_read(&text, path, TEST_TEXT, NULL), STATUS_OK);
+    text.ptr[text.len - 1] ^= 1;
+    assert_int_equal(file_write_atomic(path, text.ptr, text.len, NULL), STATUS_OK);
+    assert_int_equal(tuning_write(&sample, folder, &sources, &cpu, NULL), STATUS_OK);
+    expect_nothing(&cpu);
+    buf_free(&sources);
     buf_free(&text);
 }
 
@@ -199,7 +223,7 @@ static void writing_survives_every_failed_allocation(void **state) {
     Status status = STATUS_OUT_OF_MEMORY;
     for (size_t n = 1; n < 5000 && status != STATUS_OK; n++) {
         mem_fail_after(n);
-        status = tuning_write(&sample, folder, model_file, &cpu, NULL);
+        status = write_record(NULL);
         mem_fail_after(0);
         assert_true(status == STATUS_OK || status == STATUS_OUT_OF_MEMORY);
         assert_string_equal(load(&cpu).precision, "bf16");
@@ -232,6 +256,7 @@ int main(void) {
         WITH_MODEL(with_other_threads_only_the_precision_counts),
         WITH_MODEL(another_version_knows_nothing),
         WITH_MODEL(changed_weights_make_it_stale),
+        WITH_MODEL(a_model_that_is_replaced_while_it_is_measured_has_no_record),
         WITH_MODEL(a_copy_with_other_times_still_counts),
         WITH_MODEL(a_missing_source_makes_it_stale),
         WITH_MODEL(auto_never_becomes_int8_or_a_word),
