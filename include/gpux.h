@@ -78,9 +78,9 @@ typedef struct gpux_options {
     gpux_log_level log_level; // least level passed on
     const char *cache_dir;    // cache root; NULL = GPUX_CACHE_DIR, else ~/.gpux/models
     const char *cpu_level;    // "native", or "ref", "avx2", "avx512" to hold back; NULL = native
-    // Whether packed weights are kept in a model's .gpux/ folder for the next start: "auto" (in a
-    // folder with gpux.yml or metadata.json, from 4 MB on, while twice their size is free),
-    // "always" or "never"; NULL = GPUX_PREPARED, else auto.
+    // Whether packed weights and the compiled tokenizer are kept in a model's .gpux/ folder for
+    // the next start: "auto" (in a folder with gpux.yml or metadata.json; weights from 4 MB on,
+    // while twice their size is free), "always" or "never"; NULL = GPUX_PREPARED, else auto.
     const char *prepared;
 } gpux_options;
 #define GPUX_OPTIONS_INIT                                                                          \
@@ -209,8 +209,8 @@ typedef enum gpux_fault {
 } gpux_fault;
 
 GPUX_API int gpux_fault_exit_code(gpux_fault fault);
-GPUX_API const char *
-gpux_fault_hint(gpux_fault fault); // may have two lines; NULL when there is none
+// May have two lines; NULL when there is none.
+GPUX_API const char *gpux_fault_hint(gpux_fault fault);
 
 typedef enum gpux_pull_step {
     GPUX_PULL_RESOLVED = 0,   // commit and file list are known
@@ -278,7 +278,8 @@ GPUX_API gpux_status gpux_list(gpux_text *report, gpux_env *env, const char *reg
 GPUX_API gpux_status gpux_remove(gpux_text *report, gpux_fault *fault, gpux_env *env,
                                  const char *model, const char *revision, bool force,
                                  gpux_error *error);
-// Deletes stale staging files, locks and prepared weights. JSON {freed_bytes, removed}.
+// Deletes stale staging files, locks, prepared weights and compiled tokenizers. JSON {freed_bytes,
+// removed}.
 GPUX_API gpux_status gpux_prune(gpux_text *report, gpux_fault *fault, gpux_env *env,
                                 gpux_error *error);
 // What the hub says of a model, without downloading it.

@@ -3,6 +3,7 @@
 #include "app/cli/inspect.h"
 
 #include "base/file.h"
+#include "base/memory.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -23,6 +24,22 @@ static bool on_step(void *ctx, gpux_build_step step, const char *text) {
     return true;
 }
 
+// A checkpoint as it was downloaded: what is missing is its conversion.
+static bool is_checkpoint(const char *folder) {
+    char *config = path_join(folder, "config.json");
+    bool is_there = config != NULL && file_is_regular(config);
+    mem_free(config);
+    return is_there;
+}
+
+static int not_found(const Cli *cli, const char *message) {
+    const char *path = args_positional(&cli->args, 0);
+    int code = cli_fail(cli, "Error", "%s", message);
+    if (path != NULL && is_checkpoint(path) && strstr(message, "Configuration file") == message)
+        cli_say(cli, "Hint", "gpux convert %s makes one for a checkpoint", path);
+    return code;
+}
+
 static int failed(const BuildView *view, gpux_status status, const gpux_error *error) {
     const Cli *cli = view->cli;
     static const char UNKNOWN[] = "Unknown provider";
@@ -32,7 +49,7 @@ static int failed(const BuildView *view, gpux_status status, const gpux_error *e
         return args_is_set(&cli->args, "provider") ? EXIT_USAGE : EXIT_FAILED;
     }
     if (status == GPUX_NOT_FOUND)
-        return cli_fail(cli, "Error", "%s", message);
+        return not_found(cli, message);
     int code = cli_fail(cli, "Build failed", "%s", message);
     if (status == GPUX_UNSUPPORTED && view->step >= GPUX_BUILD_OPTIMIZE)
         cli_say(cli, "Hint", "gpux build --no-optimize only checks and describes the model");

@@ -259,9 +259,10 @@ static const Command COMMAND_TABLE[] = {
     {
         .name = "prune",
         .summary = "Delete what the cache can do without",
-        .details = "Replaced and removed copies, lock files that nobody holds, pulls that were "
-                   "interrupted more than 7 days ago, and prepared weights, which the next run of "
-                   "a model makes again.",
+        .details =
+            "Replaced and removed copies, lock files that nobody holds, pulls that were "
+            "interrupted more than 7 days ago, and prepared weights and compiled tokenizers, "
+            "which the next run of a model makes again.",
         .options = PRUNE_OPTIONS,
         .option_count = COUNT(PRUNE_OPTIONS),
         .run = cmd_prune,

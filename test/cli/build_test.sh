@@ -104,7 +104,8 @@ gpux build wrong --no-optimize --strict; code 1; err_has "Build failed: Configur
 
 begin 'errors are those of the documentation'
 gpux build nowhere; code 1; err_has 'Error: Configuration file not found: nowhere/gpux.yml'
-mkdir -p empty && gpux build empty; code 1; err_has 'Error: Configuration file not found: empty/gpux.yml'
+mkdir -p empty && gpux build empty; code 1; err_has 'Error: Configuration file not found: empty/gpux.yml'; err_lacks 'Hint'
+mkdir -p raw && cp model/config.json raw && gpux build raw; code 1; err_has 'raw/gpux.yml'; err_has 'Hint: gpux convert raw'
 mkdir p; printf 'name: x\nmodel: {source: ./gone.onnx}\ninputs: {a: int64}\noutputs: {b: float32}\n' >p/gpux.yml
 gpux build p; code 1; err_has "Error: Model file not found: $PWD/p/gone.onnx"
 printf 'name: x\nmodel: {source: "https://example.org/m.onnx"}\ninputs: {a: int64}\noutputs: {b: float32}\n' >p/gpux.yml

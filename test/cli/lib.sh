@@ -82,6 +82,10 @@ err_has() {
     grep -qF -- "$1" "$temp/err" || problem "$last_command: stderr lacks '$1': $(head -c 300 "$temp/err")"
 }
 
+err_lacks() {
+    if grep -qF -- "$1" "$temp/err"; then problem "$last_command: stderr has '$1'"; fi
+}
+
 err_matches() {
     grep -qE -- "$1" "$temp/err" || problem "$last_command: stderr does not match '$1': $(head -c 300 "$temp/err")"
 }
@@ -123,8 +127,14 @@ end() {
     fi
 }
 
-# The last line of every test file.
+# The last line of every test file. A misspelt expectation would be one that cannot fail.
 summary() {
+    for expectation in $(grep -oE '(^|[;&|] *)(out|err)_[a-z_]+' "$here/$(basename "$0")" | sed 's/.*[;&| ]//' | sort -u); do
+        if ! command -v "$expectation" >/dev/null; then
+            echo "not ok - $(basename "$0") uses $expectation, which does not exist"
+            failed=$((failed + 1))
+        fi
+    done
     echo "$passed passed, $failed failed"
     [ "$failed" -eq 0 ]
 }
