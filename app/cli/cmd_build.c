@@ -1,5 +1,6 @@
 // gpux build [PATH]: the library checks, measures and prepares a project; this shows it.
 #include "app/cli/commands.h"
+#include "app/cli/input.h"
 #include "app/cli/inspect.h"
 
 #include "base/file.h"
@@ -8,7 +9,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { CELL_MAX = 4096, DATASET_MAX = 1 << 30 };
+enum { CELL_MAX = 4096 };
 
 static const char *const PAIR_HEADERS[] = {"Property", "Value"};
 
@@ -206,7 +207,6 @@ static gpux_tune tune_of(const char *goal) {
 // Everything that can be wrong with the command line itself.
 static int read_options(gpux_build_options *out, Buf *dataset, const Cli *cli) {
     const Args *args = &cli->args;
-    Error error = {0};
     *out = (gpux_build_options)GPUX_BUILD_OPTIONS_INIT;
     out->config = args_text(args, "config");
     out->provider = args_text(args, "provider");
@@ -219,13 +219,10 @@ static int read_options(gpux_build_options *out, Buf *dataset, const Cli *cli) {
         return cli_usage(cli, "--no-optimize measures nothing: leave --tune and --dataset out");
     if (code != EXIT_OK || path == NULL)
         return code;
-    if (file_read(dataset, path, DATASET_MAX, &error) != STATUS_OK)
-        return cli_fail(cli, "Error loading dataset", "%s", error.message);
-    if (sv_trim(sv_n(dataset->ptr, dataset->len)).len == 0)
-        return cli_fail(cli, "Error loading dataset", "there is no request in '%s'", path);
+    code = input_load_dataset(dataset, cli, path);
     out->samples = dataset->ptr;
     out->samples_len = dataset->len;
-    return EXIT_OK;
+    return code;
 }
 
 static int show(const Cli *cli, const gpux_text *text) {
@@ -249,7 +246,7 @@ int cmd_build(Cli *cli) {
     gpux_build_options options;
     gpux_text report = {0};
     gpux_error error = {0};
-    Buf dataset = BUF_INIT(DATASET_MAX);
+    Buf dataset = {0};
     int code = read_options(&options, &dataset, cli);
     if (code == EXIT_OK)
         code = cli_open(cli);

@@ -128,6 +128,16 @@ bool input_next_line(StrView *rest, StrView *line, size_t *number) {
     return false;
 }
 
+int input_load_dataset(Buf *out, const Cli *cli, const char *path) {
+    Error error = {0};
+    *out = BUF_INIT(INPUT_MAX);
+    if (file_read(out, path, INPUT_MAX, &error) != STATUS_OK)
+        return cli_fail(cli, "Error loading dataset", "%s", error.message);
+    if (input_trim(sv_n(out->ptr, out->len)).len == 0)
+        return cli_fail(cli, "Error loading dataset", "there is no request in '%s'", path);
+    return EXIT_OK;
+}
+
 void input_place_error(char *message, size_t cap, size_t number) {
     static const char MARK[] = ": line 1 column ";
     char text[ERROR_MESSAGE_SIZE];

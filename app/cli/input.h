@@ -44,6 +44,9 @@ StrView input_trim(StrView text);
 // "line <number> column 5"; a message without a place gets "line <number>: " in front.
 void input_place_error(char *message, size_t cap, size_t number);
 
+// Reads a file of requests, one a line, of which there must be one. EXIT_OK or the exit code after
+// printing the error. `out` is freed by the caller also on failure.
+int input_load_dataset(Buf *out, const Cli *cli, const char *path);
 // The next line of `rest` that is not blank, trimmed; false at the end. *number counts all lines.
 bool input_next_line(StrView *rest, StrView *line, size_t *number);
 

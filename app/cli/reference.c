@@ -1,13 +1,12 @@
 // Runs requests by two openings of one model, in groups, and lets the library compare them.
 #include "app/cli/reference.h"
 
-#include "base/file.h"
 #include "base/memory.h"
 
 #include <stdio.h>
 #include <string.h>
 
-enum { DATASET_MAX = 1 << 30, GROUP_MAX = 32, LABEL_MAX = 1024 };
+enum { GROUP_MAX = 32, LABEL_MAX = 1024 };
 
 int reference_check(const Cli *cli) {
     const Args *args = &cli->args;
@@ -19,19 +18,9 @@ int reference_check(const Cli *cli) {
 int reference_load(Reference *out, const RunJob *job) {
     const Cli *cli = job->cli;
     const char *path = args_text(&cli->args, "dataset");
-    Error error = {0};
     *out = (Reference){.precision = args_text(&cli->args, "reference")};
-    if (path == NULL)
-        return EXIT_OK;
-    if (file_read(&out->dataset, path, DATASET_MAX, &error) != STATUS_OK)
-        return cli_fail(cli, "Error loading dataset", "%s", error.message);
-    out->has_dataset = true;
-    StrView rest = sv_n(out->dataset.ptr, out->dataset.len);
-    StrView line;
-    size_t number = 0;
-    if (!input_next_line(&rest, &line, &number))
-        return cli_fail(cli, "Error loading dataset", "there is no request in '%s'", path);
-    return EXIT_OK;
+    out->has_dataset = path != NULL;
+    return out->has_dataset ? input_load_dataset(&out->dataset, cli, path) : EXIT_OK;
 }
 
 int reference_open(Reference *reference, const RunJob *job) {
@@ -222,7 +211,7 @@ int reference_compare_lines(DifferenceReport *out, const Reference *reference, c
     size_t number = 0;
     int code = EXIT_OK;
     while (code == EXIT_OK && input_next_line(&lines, &line, &number)) {
-        Buf request = BUF_INIT(DATASET_MAX);
+        Buf request = BUF_INIT(SIZE_MAX);
         code = read_line(&request, group, line, number);
         BenchInput input = {.json = sv_n(request.ptr, request.len), .batch = 1};
         if (code == EXIT_OK)

@@ -320,12 +320,17 @@ static Status measure_threads(const Tuner *tuner, const char *precision) {
     return status;
 }
 
+// Windows editors put a byte order mark in front.
+static StrView dataset_of(const gpux_build_options *options) {
+    StrView text = sv_n(options->samples, options->samples ? options->samples_len : 0);
+    size_t mark = sv_starts_with(text, SV("\xEF\xBB\xBF")) ? 3 : 0;
+    return mark ? sv_n(text.ptr + mark, text.len - mark) : text;
+}
+
 Status tune_model(Tuning *out, Builder *builder) {
     const gpux_build_options *options = builder->options;
-    Tuner tuner = {.builder = builder,
-                   .out = out,
-                   .dataset = sv_n(options->samples, options->samples ? options->samples_len : 0),
-                   .error = builder->error};
+    Tuner tuner = {
+        .builder = builder, .out = out, .dataset = dataset_of(options), .error = builder->error};
     *out = (Tuning){.goal = options->tune == GPUX_TUNE_THROUGHPUT ? "throughput" : "latency",
                     .provider = builder->provider,
                     .precision = "fp32",

@@ -64,10 +64,12 @@ echo '{' >model/.gpux/tuning.json
 gpux run ./model good -v; code 0; err_has 'tuning.json is ignored: '; err_has 'fp32, '; end
 
 begin 'a dataset takes the place of the built-in texts'
-printf '{"inputs": "a good film", "label": "green"}\n\n{"inputs": "bad"}\n' >data.jsonl
+printf '\357\273\277{"inputs": "a good film", "label": "green"}\n\n{"inputs": "bad"}\n' >data.jsonl
 gpux build model --dataset data.jsonl --json; code 0; out_has '"source": "dataset"'; out_matches '"requests": 2'
 printf '{"inputs": "good"}\n{"inputs": 5}\n' >bad.jsonl
 gpux build model --dataset bad.jsonl; code 1; err_has 'Build failed: dataset line 2: '
+printf '\n\n' >blank.jsonl
+gpux build model --dataset blank.jsonl; code 1; err_has "there is no request in 'blank.jsonl'"
 gpux build model --dataset nowhere.jsonl; code 1; err_has 'Error loading dataset: '; end
 
 begin 'the provider of the last build is the default of later runs'
