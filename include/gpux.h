@@ -171,11 +171,12 @@ typedef struct gpux_build_options {
     // Told what begins, in words, on the calling thread; returning false cancels. May be NULL.
     bool (*progress)(void *ctx, gpux_build_step step, const char *text);
     void *progress_ctx;
+    const char *provider_once; // where `provider` is NULL: of this build alone
 } gpux_build_options;
 #define GPUX_BUILD_OPTIONS_INIT                                                                    \
     {                                                                                              \
         sizeof(gpux_build_options), NULL, NULL, NULL, false, false, GPUX_TUNE_NONE, NULL, 0, NULL, \
-            NULL                                                                                   \
+            NULL, NULL                                                                             \
     }
 
 // Checks the project in `path` (a folder, its configuration file, or the name of a cached model),

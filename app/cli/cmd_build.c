@@ -213,7 +213,9 @@ static int read_options(gpux_build_options *out, Buf *dataset, const Cli *cli) {
     out->no_optimize = args_is_set(args, "optimize") && !args_flag(args, "optimize");
     out->strict = args_flag(args, "strict");
     out->tune = tune_of(args_text(args, "tune"));
-    int code = cli_text_or_env(cli, &out->precision, "precision", "GPUX_PRECISION");
+    int code = cli_text_or_env(cli, &out->provider_once, "provider", "GPUX_PROVIDER");
+    if (code == EXIT_OK)
+        code = cli_text_or_env(cli, &out->precision, "precision", "GPUX_PRECISION");
     const char *path = args_text(args, "dataset");
     if (code == EXIT_OK && out->no_optimize && (out->tune != GPUX_TUNE_NONE || path != NULL))
         return cli_usage(cli, "--no-optimize measures nothing: leave --tune and --dataset out");

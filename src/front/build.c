@@ -74,9 +74,10 @@ static Status read_model(Builder *builder, Buf *info) {
 
 static Status check_provider(Builder *builder, Buf *report) {
     const gpux_build_options *options = builder->options;
-    const char *backend = builder->info->backend;
+    const char *once = options->provider_once;
+    const char *default_provider = once ? once : builder->info->backend;
     EngineOptions engine = builder_engine(builder, NULL);
-    engine.provider = options->provider ? options->provider : backend;
+    engine.provider = options->provider ? options->provider : default_provider;
     TRY(builder_tell(builder, GPUX_BUILD_PROVIDER, "Checking provider..."));
     TRY(engine_choose_provider(&builder->provider, &engine, builder->error));
     JsonWriter writer = json_writer(report, REPORT_INDENT);

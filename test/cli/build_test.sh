@@ -80,6 +80,11 @@ sed -i 's/backend: auto/backend: cpu/' model/gpux.yml
 gpux run ./model good; code 0; err_is_empty
 sed -i 's/backend: cpu/backend: auto/' model/gpux.yml
 gpux build model --no-optimize; gpux run ./model good; code 0; err_is_empty
+export GPUX_PROVIDER=cuda
+gpux build model --no-optimize; code 0; err_has "Provider 'cuda' is not available"; file_has model/.gpux/provider_info.json '"requested": null'
+export GPUX_PROVIDER=nonsense
+gpux build model --no-optimize; code 1; err_has "Error: Unknown provider 'nonsense'"
+unset GPUX_PROVIDER
 gpux build model -p nonsense; code 2; err_has "Error: Unknown provider 'nonsense'"; end
 
 begin 'a built project is found by its name'
