@@ -34,10 +34,16 @@ static bool is_checkpoint(const char *folder) {
 }
 
 static int not_found(const Cli *cli, const char *message) {
+    static const char NO_CONFIG[] = "Configuration file";
     const char *path = args_positional(&cli->args, 0);
+    FileStat stat;
     int code = cli_fail(cli, "Error", "%s", message);
-    if (path != NULL && is_checkpoint(path) && strstr(message, "Configuration file") == message)
+    if (path == NULL || strncmp(message, NO_CONFIG, sizeof NO_CONFIG - 1) != 0)
+        return code;
+    if (is_checkpoint(path))
         cli_say(cli, "Hint", "gpux convert %s makes one for a checkpoint", path);
+    else if (strchr("./~", path[0]) == NULL && !file_stat(&stat, path))
+        cli_say(cli, "Hint", "gpux pull %s, if that is the id of a model", path);
     return code;
 }
 

@@ -110,7 +110,8 @@ gpux build wrong --no-optimize; code 0; err_has "Warning: output 'logits' has si
 gpux build wrong --no-optimize --strict; code 1; err_has "Build failed: Configuration and model disagree: output 'logits'"; end
 
 begin 'errors are those of the documentation'
-gpux build nowhere; code 1; err_has 'Error: Configuration file not found: nowhere/gpux.yml'
+gpux build nowhere; code 1; err_has 'Error: Configuration file not found: nowhere/gpux.yml'; err_has 'Hint: gpux pull nowhere'
+gpux build ./nowhere; code 1; err_has 'not found: ./nowhere/gpux.yml'; err_lacks 'Hint'
 mkdir -p empty && gpux build empty; code 1; err_has 'Error: Configuration file not found: empty/gpux.yml'; err_lacks 'Hint'
 mkdir -p raw && cp model/config.json raw && gpux build raw; code 1; err_has 'raw/gpux.yml'; err_has 'Hint: gpux convert raw'
 mkdir p; printf 'name: x\nmodel: {source: ./gone.onnx}\ninputs: {a: int64}\noutputs: {b: float32}\n' >p/gpux.yml
