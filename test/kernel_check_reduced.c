@@ -90,8 +90,8 @@ static void product_new(Check *check, Product *out, bool is_bytes) {
     out->residual = guarded_random(check, (out->m - 1) * out->ldc + out->n);
     memset(out->a.data, 0xFF, out->m * out->lda * (is_bytes ? 1 : 2));
     if (is_bytes)
-        quantize_ref.bytes(out->m, out->k, out->x.data, KERNEL_F32, out->k, out->a.data, out->lda,
-                           out->scales.data);
+        quantize_ref.bytes(out->m, out->k, out->x.data, KERNEL_F32, out->k, NULL, out->a.data,
+                           out->lda, out->scales.data);
     else
         quantize_ref.bf16(out->m, out->k, out->x.data, out->k, out->a.data, out->lda);
     if (is_bytes && next_random(check) % 3 == 0)
@@ -317,8 +317,9 @@ static bool check_quantize(Check *check, const QuantizeKernels *kernels) {
         Guarded got = guarded_new(rows * ld * 2), scales = guarded_new(rows * sizeof(RowScale));
         Guarded expected = guarded_new(rows * ld * 2);
         RowScale expected_scales[4];
-        kernels->bytes(rows, dim, values, KERNEL_F32, dim, got.data, ld, scales.data);
-        quantize_ref.bytes(rows, dim, values, KERNEL_F32, dim, expected.data, ld, expected_scales);
+        kernels->bytes(rows, dim, values, KERNEL_F32, dim, NULL, got.data, ld, scales.data);
+        quantize_ref.bytes(rows, dim, values, KERNEL_F32, dim, NULL, expected.data, ld,
+                           expected_scales);
         bool is_good = memcmp(got.data, expected.data, rows * ld) == 0 &&
                        memcmp(scales.data, expected_scales, rows * sizeof(RowScale)) == 0;
         const uint8_t *bytes = got.data;
@@ -335,8 +336,9 @@ static bool check_quantize(Check *check, const QuantizeKernels *kernels) {
         for (size_t j = 0; j < rows * ld; j++)
             widened[j] = value_of((const uint16_t *)expected.data + j, KERNEL_BF16);
         uint8_t *from_floats = malloc(rows * ld);
-        quantize_ref.bytes(rows, dim, widened, KERNEL_F32, ld, from_floats, ld, expected_scales);
-        kernels->bytes(rows, dim, expected.data, KERNEL_BF16, ld, got.data, ld, scales.data);
+        quantize_ref.bytes(rows, dim, widened, KERNEL_F32, ld, NULL, from_floats, ld,
+                           expected_scales);
+        kernels->bytes(rows, dim, expected.data, KERNEL_BF16, ld, NULL, got.data, ld, scales.data);
         is_good = is_good && memcmp(got.data, from_floats, rows * ld) == 0 &&
                   memcmp(scales.data, expected_scales, rows * sizeof(RowScale)) == 0;
         free(widened);

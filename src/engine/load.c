@@ -139,11 +139,14 @@ static Status load(Model *model, const char *path, const EngineOptions *options,
         TRY(graph_assign_precision(graph, model->precision, error));
     TRY(describe_ports(model, graph, error));
     describe_tokens(model, graph);
+    int32_t first_position;
+    fill_positions(model, &(int32_t){model->pad_id + 1}, NULL, 1, &first_position);
     CompileOptions compile = {.cpu = &model->cpu,
                               .log = options->log,
                               .pool = pool,
                               .constant_map = constant_map,
-                              .ctx = model->onnx};
+                              .ctx = model->onnx,
+                              .first_position = (size_t)first_position};
     Arena places = {0};
     Status status = keep_options(&compile.keep, &places, model, path, options, error);
     if (status == STATUS_OK)

@@ -47,6 +47,7 @@ typedef struct CompileOptions {
     // The mapping that a constant's bytes lie in, so that pages can be dropped after packing.
     const FileMap *(*constant_map)(void *ctx, ValueId value);
     void *ctx;
+    size_t first_position; // of each sequence, in the table of positions
     KeepOptions keep;
 } CompileOptions;
 

@@ -55,6 +55,7 @@ typedef struct Step {
     // Slots of the rows in reduced precision and, for bytes, of their scales: a row-wise step
     // writes them beside `out`; a REDUCE has the scales only. NO_SLOT for none.
     int reduced, row_scales;
+    float *factors; // of the channels before rows become bytes, or NULL
     union {
         struct {
             EmbeddingTable tables[MAX_TABLES]; // ids filled in per run
@@ -121,6 +122,26 @@ const char *cpu_supports(const Graph *graph, const Node *node);
 Status cpu_prepare_weights(Compiled *compiled, const Graph *graph, const CompileOptions *options,
                            Error *error);
 
+// Whether a step's rows become bytes with a factor per channel.
+static inline bool step_has_factors(const Step *step) {
+    return step->kind != STEP_REDUCE && step->row_scales != NO_SLOT;
+}
+
+// Elements of the factors in the block: quantizing reads whole vectors.
+static inline size_t factor_elements(size_t width) {
+    return (width + QUANTIZE_UNIT_BYTES - 1) / QUANTIZE_UNIT_BYTES * QUANTIZE_UNIT_BYTES;
+}
+
+// calibrate.c: factors from the activations of a sample of random tokens. The same for any number
+// of threads.
+typedef struct Calibration Calibration;
+// *out is NULL, and that is success, when no step has factors. Steps are read as they are filled.
+Status calibration_new(Calibration **out, const Compiled *compiled, size_t first_position,
+                       ThreadPool *pool, Error *error);
+void calibration_free(Calibration *calibration); // accepts NULL
+// Runs step `index`, once its weights and all steps before it are there; fills its factors.
+void calibration_step(Calibration *calibration, size_t index);
+
 // kept.c: the block of weights as a file, for the next start. `bytes`: of the whole block. Neither
 // fails: the log says why nothing was found or kept.
 typedef struct Keeper {
@@ -147,6 +168,11 @@ Status cpu_session_new(Session **out, const Compiled *compiled, ThreadPool *pool
 void cpu_session_free(Session *session);
 Status cpu_reshape(Session *session, size_t tokens, size_t sequences, size_t max_length,
                    Error *error);
+// A run by single steps, in order: all of them together are a run.
+Status cpu_run_begin(Session *session, const TokenBatch *batch, Error *error);
+void cpu_run_step(Session *session, size_t index);
+// The rows that step `index` made last, as f32.
+void cpu_step_output(TokenOutput *out, const Session *session, size_t index);
 Status cpu_run(Session *session, const TokenBatch *batch, const atomic_int *cancel, Error *error);
 void cpu_output(TokenOutput *out, const Session *session, size_t index);
 // peak.c: what this machine can do at most.

@@ -8,7 +8,7 @@
 #include "providers/cpu/cpu.h"
 
 enum {
-    LAYOUT_VERSION = 1,    // of the order of things in the block
+    LAYOUT_VERSION = 2,    // of the order of things in the block
     LEAST_BYTES = 4 << 20, // packed as fast as a file is opened and mapped
     PROBE_UNITS = 5,       // of k; and a few elements more
     PROBE_ELEMENTS_MAX = 1 << 16,

@@ -264,15 +264,15 @@ static void run_select_first(const Session *s, const Step *step, size_t begin, s
 }
 
 // Rows of slot `from` in the reduced precision of slot `to`.
-static void run_reduce(const Session *s, int from, int to, int row_scales, size_t begin,
+static void run_reduce(const Session *s, const Step *step, int from, int to, size_t begin,
                        size_t rows) {
     const QuantizeKernels *quantize = &s->compiled->reduced.quantize;
     const Slot *in = &s->compiled->slots[from], *out = &s->compiled->slots[to];
     const void *x = slot_at(s, from, begin, 0);
     void *y = slot_at(s, to, begin, 0);
-    if (row_scales != NO_SLOT)
-        quantize->bytes(rows, in->width, x, slot_type(in), in->ld, y, out->ld,
-                        slot_scales(s, row_scales) + begin);
+    if (step->row_scales != NO_SLOT)
+        quantize->bytes(rows, in->width, x, slot_type(in), in->ld, step->factors, y, out->ld,
+                        slot_scales(s, step->row_scales) + begin);
     else
         quantize->bf16(rows, in->width, x, in->ld, y, out->ld);
 }
@@ -283,7 +283,7 @@ static void make_rows(const Session *s, const Step *step, size_t begin, size_t r
     const Slot *out = &c->slots[step->out];
     float *y = slot_floats(s, step->out) + begin * out->ld;
     if (step->kind == STEP_REDUCE) {
-        run_reduce(s, step->in, step->out, step->row_scales, begin, rows);
+        run_reduce(s, step, step->in, step->out, begin, rows);
         return;
     }
     if (step->kind == STEP_EMBED) {
@@ -325,7 +325,7 @@ static void make_rows(const Session *s, const Step *step, size_t begin, size_t r
 static void run_rows(const Session *s, const Step *step, size_t begin, size_t rows) {
     make_rows(s, step, begin, rows);
     if (step->reduced != NO_SLOT)
-        run_reduce(s, step->out, step->reduced, step->row_scales, begin, rows);
+        run_reduce(s, step, step->out, step->reduced, begin, rows);
 }
 
 static void run_step(void *ctx, size_t index, int member, PoolTurn *turn) {
@@ -435,18 +435,38 @@ static Status split_items(Session *s, Error *error) {
     return STATUS_OK;
 }
 
-Status cpu_run(Session *s, const TokenBatch *batch, const atomic_int *cancel, Error *error) {
+Status cpu_run_begin(Session *s, const TokenBatch *batch, Error *error) {
     size_t longest = 0;
     for (size_t i = 0; i < batch->n_sequences; i++) {
         size_t length = (size_t)(batch->cu_seqlens[i + 1] - batch->cu_seqlens[i]);
         longest = length > longest ? length : longest;
     }
     s->batch = *batch;
-    s->cancel = cancel;
-    s->is_cancelled = false;
     TRY(check_batch(s, error));
     TRY(cpu_reshape(s, batch->n_tokens, batch->n_sequences, longest, error));
-    TRY(split_items(s, error));
+    return split_items(s, error);
+}
+
+typedef struct OneStep {
+    Session *session;
+    size_t index;
+} OneStep;
+
+static void run_one_step(void *ctx, size_t step, int member, PoolTurn *turn) {
+    const OneStep *one = ctx;
+    (void)step;
+    run_step(one->session, one->index, member, turn);
+}
+
+void cpu_run_step(Session *s, size_t index) {
+    OneStep one = {s, index};
+    pool_run(s->pool, &(PoolJob){.count = 1, .steps = s->steps, .body = run_one_step, .ctx = &one});
+}
+
+Status cpu_run(Session *s, const TokenBatch *batch, const atomic_int *cancel, Error *error) {
+    s->cancel = cancel;
+    s->is_cancelled = false;
+    TRY(cpu_run_begin(s, batch, error));
     cpu_settle(s->compiled, s->pool);
     if (s->profile)
         s->last_ns = clock_now_ns();
@@ -458,13 +478,20 @@ Status cpu_run(Session *s, const TokenBatch *batch, const atomic_int *cancel, Er
     return s->is_cancelled ? error_set(error, STATUS_CANCELLED, "cancelled") : STATUS_OK;
 }
 
-void cpu_output(TokenOutput *out, const Session *s, size_t index) {
-    int slot = s->compiled->outputs[index];
+static void slot_output(TokenOutput *out, const Session *s, int slot) {
     *out = (TokenOutput){.data = slot_floats(s, slot),
                          .rows = slot_rows(s, slot),
                          .width = s->compiled->slots[slot].width,
                          .ld = s->compiled->slots[slot].ld,
                          .per_sequence = s->compiled->slots[slot].per_sequence};
+}
+
+void cpu_output(TokenOutput *out, const Session *s, size_t index) {
+    slot_output(out, s, s->compiled->outputs[index]);
+}
+
+void cpu_step_output(TokenOutput *out, const Session *s, size_t index) {
+    slot_output(out, s, s->compiled->steps[index].out);
 }
 
 const StepProfile *cpu_profile(const Session *s, size_t *count) {

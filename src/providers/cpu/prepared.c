@@ -2,6 +2,9 @@
 // the model, and the steps point into it. The block is mapped from a file that an earlier start
 // left, or it is packed, into such a file where one is kept and else into memory.
 //
+// Where activations become bytes, each step runs on a sample as soon as it is filled: the factors
+// that this gives divide the weights of the products behind it while they are packed.
+//
 // Source pages are dropped as soon as a matrix is packed, so that loading needs the packed size and
 // one matrix, not twice the model.
 #include "base/checked.h"
@@ -15,7 +18,8 @@ typedef struct Preparing {
     const CompileOptions *options;
     size_t used;     // of compiled->weights; while measuring, of a block that does not exist yet
     bool is_filling; // else pointers are set only
-    ArtifactDraft *draft; // that is being filled, or NULL
+    ArtifactDraft *draft;     // that is being filled, or NULL
+    Calibration *calibration; // runs each step once it is filled; NULL for nothing
     Error *error;
 } Preparing;
 
@@ -47,23 +51,75 @@ static Status take_vector(Preparing *p, ValueId id, size_t count, float **out) {
     return STATUS_OK;
 }
 
+// Filled by the calibration, before a product needs it.
+static Status take_factors(Preparing *p, Step *step) {
+    void *block;
+    size_t count = factor_elements(p->compiled->slots[step->out].width);
+    if (!take(p, count * sizeof(float), &block))
+        return error_out_of_memory(p->error, count);
+    step->factors = block;
+    if (p->is_filling)
+        memset(block, 0, count * sizeof(float));
+    return STATUS_OK;
+}
+
+// The factors of the rows that a product takes, or NULL.
+static const float *input_factors(const Compiled *compiled, const Step *step) {
+    bool is_bytes = step->linear.scales != NO_SLOT;
+    return is_bytes ? compiled->steps[compiled->slots[step->in].first].factors : NULL;
+}
+
 typedef struct PackTask {
     const GemmKernel *kernel;
+    const QuantizeKernels *quantize;
     const LinearPart *part;
+    const float *factors; // of the rows that the product takes, or NULL
+    float *scratch;       // with factors: [members][PANELS_PER_TASK * nr, k]
     size_t panels;
 } PackTask;
 
-static void pack_some(void *ctx, size_t i, int member) {
-    const PackTask *task = ctx;
-    (void)member;
-    size_t first = i * PANELS_PER_TASK;
-    size_t left = task->panels - first;
-    gemm_pack(task->kernel, task->part->packed, task->part->n, task->part->k, &task->part->source,
-              first, left < PANELS_PER_TASK ? left : PANELS_PER_TASK);
+// Panels first .. first + count - 1 of the weights, divided by the factors of their rows.
+static void pack_divided(const PackTask *task, size_t first, size_t count, int member) {
+    const LinearPart *part = task->part;
+    GemmSource source = part->source;
+    const size_t nr = task->kernel->nr, column = first * nr;
+    const size_t columns = column + count * nr < part->n ? count * nr : part->n - column;
+    float *own = task->scratch + (size_t)member * PANELS_PER_TASK * nr * part->k;
+    task->quantize->divide(columns, part->k,
+                           (const uint8_t *)source.data +
+                               column * source.stride_n * (source.type == KERNEL_F32 ? 4 : 2),
+                           source.type, source.stride_n, source.stride_k, task->factors, own);
+    source = source.stride_k == 1 ? (GemmSource){own, KERNEL_F32, part->k, 1}
+                                  : (GemmSource){own, KERNEL_F32, 1, columns};
+    // gemm_pack counts columns from the start of W.
+    source.data = (const void *)((uintptr_t)own - column * source.stride_n * sizeof(float));
+    gemm_pack(task->kernel, part->packed, part->n, part->k, &source, first, count);
 }
 
-static void pack_part(Preparing *p, const GemmKernel *kernel, const LinearPart *part) {
-    PackTask task = {.kernel = kernel, .part = part, .panels = gemm_panel_count(kernel, part->n)};
+static void pack_some(void *ctx, size_t i, int member) {
+    const PackTask *task = ctx;
+    const LinearPart *part = task->part;
+    size_t first = i * PANELS_PER_TASK, left = task->panels - first;
+    size_t count = left < PANELS_PER_TASK ? left : PANELS_PER_TASK;
+    if (task->factors)
+        pack_divided(task, first, count, member);
+    else
+        gemm_pack(task->kernel, part->packed, part->n, part->k, &part->source, first, count);
+}
+
+static Status pack_part(Preparing *p, const Step *step, const LinearPart *part) {
+    const GemmKernel *kernel = step->linear.kernel;
+    PackTask task = {.kernel = kernel,
+                     .quantize = &p->compiled->reduced.quantize,
+                     .part = part,
+                     .factors = input_factors(p->compiled, step),
+                     .panels = gemm_panel_count(kernel, part->n)};
+    if (task.factors) {
+        size_t bytes, members = (size_t)pool_threads(p->options->pool);
+        if (!size_mul(&bytes, members * PANELS_PER_TASK * kernel->nr * sizeof(float), part->k) ||
+            !(task.scratch = mem_alloc_aligned(bytes, WEIGHT_ALIGN)))
+            return error_out_of_memory(p->error, part->k);
+    }
     const Value *weight = &p->graph->values[part->weight];
     const FileMap *map = p->options->constant_map(p->options->ctx, part->weight);
     size_t offset = map ? (size_t)((const uint8_t *)weight->data - map->data) : 0;
@@ -76,6 +132,8 @@ static void pack_part(Preparing *p, const GemmKernel *kernel, const LinearPart *
     if (p->draft)
         artifact_draft_flush(p->draft, (size_t)((uint8_t *)part->packed - p->compiled->weights),
                              part->packed_bytes);
+    mem_free_aligned(task.scratch);
+    return STATUS_OK;
 }
 
 static Status prepare_linear(Preparing *p, Step *step) {
@@ -86,7 +144,7 @@ static Status prepare_linear(Preparing *p, Step *step) {
         if (part->packed_bytes == 0 || !take(p, part->packed_bytes, &part->packed))
             return error_out_of_memory(p->error, part->n);
         if (p->is_filling)
-            pack_part(p, kernel, part);
+            TRY(pack_part(p, step, part));
         if (part->bias != NO_VALUE)
             TRY(take_vector(p, part->bias, part->n, &part->bias_values));
     }
@@ -127,6 +185,8 @@ static Status prepare_steps(Preparing *p) {
     p->used = 0;
     for (size_t i = 0; i < p->compiled->n_steps; i++) {
         Step *step = &p->compiled->steps[i];
+        if (step_has_factors(step))
+            TRY(take_factors(p, step));
         if (step->kind == STEP_LINEAR) {
             TRY(prepare_linear(p, step));
         } else if (step->kind == STEP_ATTENTION) {
@@ -137,6 +197,8 @@ static Status prepare_steps(Preparing *p) {
             if (step->norm.shift_value != NO_VALUE)
                 TRY(take_vector(p, step->norm.shift_value, dim, &step->norm.shift));
         }
+        if (p->calibration)
+            calibration_step(p->calibration, i);
     }
     return STATUS_OK;
 }
@@ -144,7 +206,12 @@ static Status prepare_steps(Preparing *p) {
 static Status fill_steps(Preparing *p, uint8_t *weights) {
     p->compiled->weights = weights;
     p->is_filling = true;
-    return prepare_steps(p);
+    TRY(calibration_new(&p->calibration, p->compiled, p->options->first_position, p->options->pool,
+                        p->error));
+    Status status = prepare_steps(p);
+    calibration_free(p->calibration);
+    p->calibration = NULL;
+    return status;
 }
 
 // Packs into the file that the next start will map. *is_done: it is there; else nothing is.
