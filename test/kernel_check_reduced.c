@@ -365,6 +365,51 @@ static bool check_quantize(Check *check, const QuantizeKernels *kernels) {
     return true;
 }
 
+// Factors of channels: the bytes of x * factors, and weights divided by them.
+static bool check_factors(Check *check, const QuantizeKernels *kernels) {
+    bool is_good = true;
+    for (int i = 0; i < 100 && is_good; i++) {
+        const size_t dim = random_extent(check, 900), n = random_size(check, 1, 40);
+        const size_t ld = (dim + 63) / 64 * 64;
+        Guarded x = guarded_random(check, dim), factors = guarded_new(ld * sizeof(float));
+        Guarded got = guarded_new(ld), expected = guarded_new(ld);
+        float *values = x.data, *by = factors.data;
+        for (size_t j = 0; j < ld; j++)
+            by[j] = j < dim ? ldexpf(1.0f + (float)(next_random(check) % 8) / 8.0f,
+                                     (int)(next_random(check) % 5))
+                            : 0.0f;
+        RowScale scale, expected_scale;
+        kernels->bytes(1, dim, values, KERNEL_F32, dim, by, got.data, ld, &scale);
+
+        const KernelType type = (KernelType)(next_random(check) % 3);
+        const bool has_rows = next_random(check) % 2;
+        Guarded weights = guarded_typed(check, n * dim, type);
+        Guarded divided = guarded_new(n * dim * sizeof(float));
+        kernels->divide(n, dim, weights.data, type, has_rows ? dim : 1, has_rows ? 1 : n, by,
+                        divided.data);
+        for (size_t j = 0; j < n * dim; j++) {
+            const float w = value_of((const char *)weights.data + j * type_size(type), type);
+            is_good =
+                is_good && ((const float *)divided.data)[j] == w / by[has_rows ? j % dim : j / n];
+        }
+        for (size_t j = 0; j < dim; j++)
+            values[j] *= by[j];
+        quantize_ref.bytes(1, dim, values, KERNEL_F32, dim, NULL, expected.data, ld,
+                           &expected_scale);
+        is_good = is_good && memcmp(got.data, expected.data, ld) == 0 &&
+                  memcmp(&scale, &expected_scale, sizeof scale) == 0;
+        if (!is_good)
+            printf("  factors: n %zu dim %zu\n", n, dim);
+        guarded_free(&x);
+        guarded_free(&factors);
+        guarded_free(&got);
+        guarded_free(&expected);
+        guarded_free(&weights);
+        guarded_free(&divided);
+    }
+    return is_good;
+}
+
 static void report(const char *name, bool is_good, int *passed, int *failed) {
     printf("%-24s %s\n", name, is_good ? "ok" : "FAIL");
     fflush(stdout);
@@ -417,7 +462,10 @@ int main(int argc, char **argv) {
         const Quantizer *quantizer = &quantizers[i];
         Check check = {.ref = &ref, .random = seed * 0x9E3779B97F4A7C15ull};
         if ((cpu.flags & quantizer->flags) == quantizer->flags)
-            report(quantizer->name, check_quantize(&check, quantizer->kernels), &passed, &failed);
+            report(quantizer->name,
+                   check_quantize(&check, quantizer->kernels) &&
+                       check_factors(&check, quantizer->kernels),
+                   &passed, &failed);
     }
 #if defined(__x86_64__)
     static const AttentionKernel *const attention[] = {&attention_bf16_avx512_bf16,

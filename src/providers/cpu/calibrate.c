@@ -2,12 +2,10 @@
 // behind it are divided by the same factor.
 //
 // Outputs of normalisation have a few channels with large values, which alone would set the step of
-// the whole row. One over the square root of a channel's magnitude shares the spread between the
-// row and the weights (SmoothQuant, Xiao et al. 2023, without its term for weights). Any factor is
-// right, a good one only rounds less: so a few sequences of random tokens do, and nobody has to
-// bring data. What counts is that the sample begins
-// where sequences do, since first tokens have values of their own, and that its ids favour the
-// beginning of the vocabulary, where frequent tokens stand.
+// the whole row. One over the square root of a channel's magnitude shares the spread between row
+// and weights (SmoothQuant, Xiao et al. 2023, without its term for weights). Any factor is right, a
+// good one rounds less, so random tokens do. But they begin where sequences do, since first tokens
+// have values of their own, and favour the front of the vocabulary, where frequent ones stand.
 #include "providers/cpu/cpu.h"
 
 #include <math.h>
