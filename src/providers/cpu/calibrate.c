@@ -5,7 +5,7 @@
 // the whole row. One over the square root of a channel's magnitude shares the spread between row
 // and weights (SmoothQuant, Xiao et al. 2023, without its term for weights). Any factor is right, a
 // good one rounds less, so random tokens do. But they begin where sequences do, since first tokens
-// have values of their own, and favour the front of the vocabulary, where frequent ones stand.
+// have values of their own.
 #include "providers/cpu/cpu.h"
 
 #include <math.h>
@@ -58,8 +58,7 @@ static void make_sample(Calibration *c, size_t first_position) {
     uint64_t random = 1;
     for (size_t i = 0; i < SEQUENCES * length; i++) {
         random = random * 6364136223846793005u + 1442695040888963407u; // Knuth's MMIX
-        double part = (double)(random >> 11) * 0x1p-53;                // in [0, 1)
-        c->ids[i] = (int32_t)(part * part * part * (double)vocabulary);
+        c->ids[i] = (int32_t)((random >> 33) * vocabulary >> 31);
         c->columns[i] = (int32_t)(i % length);
         c->positions[i] = (int32_t)min_size(i % length + first_position, positions - 1);
     }
