@@ -77,7 +77,8 @@ cp -r model cut
 head -c 300 model/model.onnx >cut/model.onnx
 gpux run ./cut good; code 1; out_is_empty; end
 
-# Runs a long benchmark in the foreground (a background job would ignore SIGINT) and sends signal $1.
+# Runs a long benchmark in the foreground and sends signal $1. A background job ignores SIGINT, and so
+# does everything below one: the default is restored.
 interrupted_by() {
     last_command="gpux run, SIG$1"
     rm -f "$temp/err" "$temp/pid"
@@ -89,7 +90,7 @@ interrupted_by() {
         done
         kill -s "$1" "$(cat "$temp/pid")"
     ) &
-    sh -c 'echo $$ >"$2"; exec "$1" run ./model --benchmark --seq-len 8 --runs 100000000' sh "$binary" "$temp/pid" >"$temp/out" 2>"$temp/err" </dev/null
+    sh -c 'echo $$ >"$2"; exec env --default-signal=INT,TERM "$1" run ./model --benchmark --seq-len 8 --runs 100000000' sh "$binary" "$temp/pid" >"$temp/out" 2>"$temp/err" </dev/null
     status=$?
     wait
 }
