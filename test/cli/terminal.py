@@ -4,13 +4,14 @@
 Waits until EXPECT was shown, types TYPE (and a newline, unless it is one control character), prints
 what was shown, and exits as the command did.
 """
-import fcntl, os, pty, select, struct, sys, termios, time
+import fcntl, os, pty, select, signal, struct, sys, termios, time
 
 columns, expect, typed, command = int(sys.argv[1]), sys.argv[2], sys.argv[3], sys.argv[4:]
 pid, fd = pty.fork()
 if pid == 0:
     fcntl.ioctl(0, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
     os.environ.update(TERM="xterm", LC_ALL="C.UTF-8")
+    signal.signal(signal.SIGINT, signal.SIG_DFL)  # below a background job it is ignored
     os.execv(command[0], command)
 shown = b""
 is_typed = typed == ""
