@@ -24,8 +24,9 @@ static void attention_run(const AttentionKernel *kernel, AttentionCall *call,
     call->item_count = count;
     call->out = out;
     void *scratch = new_aligned(attention_scratch_bytes(call));
-    for (size_t t = attention_tile_count(call); t-- > 0;)
-        attention_run_tile(call, t, scratch);
+    const int threads = count % 2 ? 1 : 3;
+    for (size_t t = attention_tile_count(call, threads); t-- > 0;)
+        attention_run_tile(call, t, threads, scratch);
     free(scratch);
 }
 

@@ -35,7 +35,7 @@ typedef struct Bench {
 } Bench;
 
 static void attention_work(Bench *bench, size_t tile, void *scratch) {
-    attention_run_tile(&bench->attention, tile, scratch);
+    attention_run_tile(&bench->attention, tile, bench->threads, scratch);
 }
 
 static void bench_member(void *ctx, size_t part, int member) {
@@ -251,7 +251,7 @@ static void bench_attention(Bench *bench, size_t length, size_t sequences, size_
                                        .max_length = length,
                                        .scale = 0.125f};
     bench->work = attention_work;
-    bench->tiles = attention_tile_count(&bench->attention);
+    bench->tiles = attention_tile_count(&bench->attention, bench->threads);
     const double ops = 4.0 * (double)(sequences * heads * head_dim) * (double)(length * length);
     const Figures run = bench_many(bench, ops, 2e8, NULL);
     printf("  attention %zu x %zu tokens, head_dim %zu: %.3f ms %.1f GFLOP/s, median %.1f %% of "

@@ -86,11 +86,23 @@ size_t attention_scratch_bytes(const AttentionCall *call) {
     return bytes;
 }
 
-size_t attention_tile_count(const AttentionCall *call) {
-    return call->item_count * call->heads;
+// Groups of heads for each item.
+static size_t head_groups(const AttentionCall *call, int threads) {
+    enum { TILES_PER_THREAD = 4 };
+    if (threads <= 1 || call->item_count == 0)
+        return 1;
+    const size_t wanted = TILES_PER_THREAD * (size_t)threads;
+    const size_t groups = (wanted + call->item_count - 1) / call->item_count;
+    return groups < call->heads ? groups : call->heads;
 }
 
-void attention_run_tile(const AttentionCall *call, size_t tile, void *scratch) {
-    const size_t head = tile / call->item_count, item = tile % call->item_count;
-    call->kernel->run(call, &call->items[item], head, scratch);
+size_t attention_tile_count(const AttentionCall *call, int threads) {
+    return call->item_count * head_groups(call, threads);
+}
+
+void attention_run_tile(const AttentionCall *call, size_t tile, int threads, void *scratch) {
+    const size_t groups = head_groups(call, threads);
+    const size_t group = tile % groups;
+    call->kernel->run(call, &call->items[tile / groups], call->heads * group / groups,
+                      call->heads * (group + 1) / groups, scratch);
 }

@@ -21,10 +21,10 @@ struct AttentionCall;
 
 typedef struct AttentionKernel {
     const char *name;
-    // One item and one head. scratch: attention_scratch_bytes(call) bytes, 64-aligned, private to
-    // the calling thread.
+    // One item and heads [head, end). scratch: attention_scratch_bytes(call) bytes, 64-aligned,
+    // private to the calling thread.
     void (*run)(const struct AttentionCall *call, const AttentionItem *item, size_t head,
-                void *scratch);
+                size_t end, void *scratch);
     KernelType type;  // of q, k, v and out: f32 or bf16
     size_t head_unit; // head_dim is a multiple of this
     size_t key_block; // keys per online-softmax block
@@ -61,9 +61,9 @@ size_t attention_split(AttentionItem *items, const int32_t *cu_seqlens, size_t n
 
 // Checked: 0 on overflow.
 size_t attention_scratch_bytes(const AttentionCall *call);
-// Tiles are heads x items; tile t is item t % item_count of head t / item_count, so that neighbours
-// read the same keys and values.
-size_t attention_tile_count(const AttentionCall *call);
-void attention_run_tile(const AttentionCall *call, size_t tile, void *scratch);
+// Tiles are an item and a few neighbouring heads, whose tokens share cache lines' neighbourhoods:
+// enough of them to keep `threads` workers evenly busy. No result depends on how they are cut.
+size_t attention_tile_count(const AttentionCall *call, int threads);
+void attention_run_tile(const AttentionCall *call, size_t tile, int threads, void *scratch);
 
 #endif

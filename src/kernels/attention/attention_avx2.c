@@ -4,9 +4,9 @@
 #define ATTENTION_BF16 0
 #include "kernels/attention/attention_tmpl.h"
 
-static void run_avx2(const AttentionCall *call, const AttentionItem *item, size_t head,
+static void run_avx2(const AttentionCall *call, const AttentionItem *item, size_t head, size_t end,
                      void *scratch) {
-    run_item(call, &gemm_f32_avx2, item, head, scratch);
+    run_item(call, &gemm_f32_avx2, item, head, end, scratch);
 }
 
 const AttentionKernel attention_f32_avx2 = {

@@ -5,8 +5,8 @@
 #include "kernels/attention/attention_tmpl.h"
 
 static void run_avx512(const AttentionCall *call, const AttentionItem *item, size_t head,
-                       void *scratch) {
-    run_item(call, &gemm_f32_avx512, item, head, scratch);
+                       size_t end, void *scratch) {
+    run_item(call, &gemm_f32_avx512, item, head, end, scratch);
 }
 
 const AttentionKernel attention_f32_avx512 = {

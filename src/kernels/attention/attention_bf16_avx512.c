@@ -9,13 +9,13 @@
 enum { HEAD_UNIT = 32 };
 
 static void run_avx512_bf16(const AttentionCall *call, const AttentionItem *item, size_t head,
-                            void *scratch) {
-    run_item(call, &gemm_bf16_avx512_bf16, item, head, scratch);
+                            size_t end, void *scratch) {
+    run_item(call, &gemm_bf16_avx512_bf16, item, head, end, scratch);
 }
 
 static void run_amx_avx512(const AttentionCall *call, const AttentionItem *item, size_t head,
-                           void *scratch) {
-    run_item(call, &gemm_bf16_amx_avx512, item, head, scratch);
+                           size_t end, void *scratch) {
+    run_item(call, &gemm_bf16_amx_avx512, item, head, end, scratch);
 }
 
 const AttentionKernel attention_bf16_avx512_bf16 = {

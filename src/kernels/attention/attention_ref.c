@@ -31,12 +31,8 @@ static double score(const Query *query, int32_t j) {
     return sum;
 }
 
-static void run_ref(const AttentionCall *call, const AttentionItem *item, size_t head,
-                    void *scratch) {
-    AttentionScratch parts;
-    if (!attention_scratch(&parts, call))
-        return;
-    float *sums = (float *)scratch + parts.sums;
+static void run_head(const AttentionCall *call, const AttentionItem *item, size_t head,
+                     float *sums) {
     const size_t first = (size_t)call->cu_seqlens[item->sequence];
     const int32_t length = call->cu_seqlens[item->sequence + 1] - (int32_t)first;
     const size_t kv_head = head * call->kv_heads / call->heads;
@@ -62,6 +58,15 @@ static void run_ref(const AttentionCall *call, const AttentionItem *item, size_t
         for (size_t d = 0; d < call->head_dim; d++)
             out[d] = (float)((double)sums[d] / total);
     }
+}
+
+static void run_ref(const AttentionCall *call, const AttentionItem *item, size_t head, size_t end,
+                    void *scratch) {
+    AttentionScratch parts;
+    if (!attention_scratch(&parts, call))
+        return;
+    for (; head < end; head++)
+        run_head(call, item, head, (float *)scratch + parts.sums);
 }
 
 const AttentionKernel attention_f32_ref = {

@@ -19,9 +19,11 @@ enum { PER_WORD = ATTENTION_BF16 ? 2 : 1, ELEMENT_BYTES = 4 / PER_WORD };
 typedef struct Run {
     const AttentionCall *call;
     const GemmKernel *gemm;
-    size_t head, first; // the sequence's first token
+    size_t head, end_head, first; // first: the sequence's first token
     size_t query, queries;
     size_t key, keys, last; // the current block of keys, and where they end
+    size_t share;           // keys that each query fetches ahead
+    size_t begun;           // rows that the tile has been set up for; 0 = none yet
     AttentionScratch parts;
     float *packed_keys, *packed_values, *scores, *bias, *sums, *highest, *total;
 } Run;
@@ -127,19 +129,32 @@ static float highest_score(const Run *run, float *row, size_t i, size_t keys) {
     return vec_highest(top);
 }
 
-// Fetches row r's share of the keys and values that come after this block.
+// Asks for `count` rows of an array, one head of them.
+static void fetch_rows(const Run *run, const void *array, size_t ld, size_t column, size_t first,
+                       size_t count) {
+    for (size_t j = first; j < first + count; j++)
+        for (size_t d = 0; d < run->call->head_dim; d += 64 / ELEMENT_BYTES)
+            vec_prefetch_l2(element(run, array, j, ld, column + d));
+}
+
+// While row r is worked on: its share of what comes after this block, which is the next block of
+// keys or the next head.
 static void fetch_next(const Run *run, size_t r) {
     const AttentionCall *call = run->call;
-    const size_t next = run->key + run->keys;
-    if (next == run->last)
+    size_t head = run->head, key = run->key + run->keys;
+    if (key >= run->last) {
+        if (++head == run->end_head)
+            return;
+        key = 0;
+        fetch_rows(run, call->q, call->ld_q, head * call->head_dim, run->query + r, 1);
+    }
+    const size_t at = head * call->kv_heads / call->heads * call->head_dim;
+    const size_t first = key + r * run->share;
+    if (first >= run->last)
         return;
-    const size_t count = run->last - next < run->keys ? run->last - next : run->keys;
-    const size_t at = run->head * call->kv_heads / call->heads * call->head_dim;
-    for (size_t j = next + count * r / run->queries; j < next + count * (r + 1) / run->queries; j++)
-        for (size_t d = 0; d < call->head_dim; d += 64 / ELEMENT_BYTES) {
-            vec_prefetch(element(run, call->k, j, call->ld_k, at + d));
-            vec_prefetch(element(run, call->v, j, call->ld_v, at + d));
-        }
+    const size_t left = run->last - first, count = left < run->share ? left : run->share;
+    fetch_rows(run, call->k, call->ld_k, at, first, count);
+    fetch_rows(run, call->v, call->ld_v, at, first, count);
 }
 
 #if ATTENTION_BF16
@@ -182,16 +197,19 @@ static float exponentiate_row(float *row, size_t keys, float factor, float highe
     return vec_sum(sum);
 }
 
-// Turns row r of the scores into weights and corrects what was summed before. Lanes up to `count`
-// are written; causal rows see fewer keys.
-static void softmax_row(const Run *run, size_t r, float *row, size_t count) {
+// Keys of the block that row r sees, of `count`: causal rows see fewer.
+static size_t keys_of(const Run *run, size_t r, size_t count) {
     const size_t i = run->query + r;
-    size_t keys = count;
-    if (run->call->is_causal && i + 1 < run->key + count)
-        keys = i + 1 > run->key ? i + 1 - run->key : 0;
+    if (!run->call->is_causal || i + 1 >= run->key + count)
+        return count;
+    return i + 1 > run->key ? i + 1 - run->key : 0;
+}
+
+// Turns row r of the scores into weights, given the highest score so far, and corrects what was
+// summed before. Lanes up to `count` are written.
+static void softmax_row(const Run *run, size_t r, float *row, size_t count, float now) {
+    const size_t keys = keys_of(run, r, count);
     const float before = run->highest[r];
-    const float top = highest_score(run, row, i, keys);
-    const float now = top > before ? top : before;
     const float factor = is_scaled_before(run->call) ? 1.0f : run->call->scale * LOG2_E;
     const float sum = exponentiate_row(row, keys, factor, now);
     const size_t padded = padded_words(run->gemm, count) * PER_WORD;
@@ -214,6 +232,44 @@ static void softmax_row(const Run *run, size_t r, float *row, size_t count) {
         vec_store(sums + d, vec_mul(vec_load(sums + d), correction[0]));
 }
 
+// Rows are independent, so that their reductions overlap: all maxima, then all weights.
+static void softmax_rows(const Run *run, size_t r, size_t rows, size_t count) {
+    float highest[GEMM_MAX_MR];
+    for (size_t t = 0; t < rows; t++) {
+        const float top = highest_score(run, run->scores + t * run->parts.block, run->query + r + t,
+                                        keys_of(run, r + t, count));
+        highest[t] = top > run->highest[r + t] ? top : run->highest[r + t];
+    }
+    for (size_t t = 0; t < rows; t++) {
+        softmax_row(run, r + t, run->scores + t * run->parts.block, count, highest[t]);
+        fetch_next(run, r + t);
+    }
+}
+
+// The result of row r.
+static char *result(const Run *run, size_t r) {
+    const AttentionCall *call = run->call;
+    const size_t row = run->first + run->query + r;
+    return (char *)call->out + (row * call->ld_out + run->head * call->head_dim) * ELEMENT_BYTES;
+}
+
+static void store_rows(const Run *run, size_t r, size_t rows) {
+    const size_t head_dim = run->call->head_dim;
+    for (const size_t end = r + rows; r < end; r++) {
+        const float *sums = run->sums + r * run->parts.width;
+        const Vec inverse = vec_set1(1.0f / run->total[r]);
+        char *out = result(run, r);
+        for (size_t d = 0; d < head_dim; d += VEC_WIDTH) {
+            const size_t left = head_dim - d;
+            const Vec x = vec_mul(vec_load(sums + d), inverse);
+            if (ATTENTION_BF16) // head_dim is a multiple of 32
+                vec_store_bf16((uint16_t *)(void *)out + d, x);
+            else
+                vec_store_mask(vec_first(left < VEC_WIDTH ? left : VEC_WIDTH), (float *)out + d, x);
+        }
+    }
+}
+
 // A few queries, [r, r + rows) of the item, against the current block.
 static void run_rows(const Run *run, size_t r, size_t rows) {
     const AttentionCall *call = run->call;
@@ -232,42 +288,46 @@ static void run_rows(const Run *run, size_t r, size_t rows) {
     for (size_t j = 0; j < count; j += nr)
         gemm->multiply(rows, words, q, call->ld_q / PER_WORD, run->packed_keys + j * words,
                        run->scores + j, run->parts.block, false, none);
-    Run part = *run;
-    part.query += r;
-    part.highest += r;
-    part.total += r;
-    part.sums += r * run->parts.width;
-    for (size_t t = 0; t < rows; t++) {
-        softmax_row(&part, t, run->scores + t * run->parts.block, count);
-        fetch_next(run, r + t);
-    }
+    // Blocks of queries end where blocks of keys do, if not before: causal rows end in it, too.
+    const bool is_last = run->key + run->keys >= run->last;
+    for (size_t t = 0; is_last && t < rows; t++)
+        for (size_t d = 0; d < call->head_dim; d += 64 / ELEMENT_BYTES)
+            vec_prefetch_to_write(result(run, r + t) + d * ELEMENT_BYTES);
+    softmax_rows(run, r, rows, count);
     for (size_t d = 0; d < call->head_dim; d += nr)
         gemm->multiply(rows, padded_words(gemm, count), run->scores, run->parts.block,
-                       run->packed_values + d * run->parts.block, part.sums + d, run->parts.width,
-                       run->key > 0, none);
+                       run->packed_values + d * run->parts.block,
+                       run->sums + r * run->parts.width + d, run->parts.width, run->key > 0, none);
+    if (is_last)
+        store_rows(run, r, rows);
 }
 
-static void store_rows(const Run *run) {
+static void run_head(Run *run) {
     const AttentionCall *call = run->call;
-    for (size_t r = 0; r < run->queries; r++) {
-        const size_t at = (run->first + run->query + r) * call->ld_out + run->head * call->head_dim;
-        const float *sums = run->sums + r * run->parts.width;
-        const Vec total = vec_set1(run->total[r]), inverse = vec_set1(1.0f / run->total[r]);
-        for (size_t d = 0; d < call->head_dim; d += VEC_WIDTH) {
-            const size_t left = call->head_dim - d;
-            const Vec x = vec_load(sums + d);
-            if (ATTENTION_BF16) // head_dim is a multiple of 32
-                vec_store_bf16((uint16_t *)call->out + at + d, vec_mul(x, inverse));
-            else
-                vec_store_mask(vec_first(left < VEC_WIDTH ? left : VEC_WIDTH),
-                               (float *)call->out + at + d, vec_div(x, total));
+    const GemmKernel *gemm = run->gemm;
+    for (size_t r = 0; r < run->queries; r++)
+        run->highest[r] = -INFINITY;
+    const size_t parts = (run->queries + gemm->mr - 1) / gemm->mr;
+    const size_t units = (run->queries + gemm->row_unit - 1) / gemm->row_unit;
+    for (run->key = 0; run->key < run->last; run->key += call->kernel->key_block) {
+        const size_t left = run->last - run->key;
+        run->keys = left < call->kernel->key_block ? left : call->kernel->key_block;
+        pack_block(run);
+        size_t r = 0;
+        for (size_t part = 0; part < parts; part++) {
+            size_t rows = (units / parts + (part < units % parts)) * gemm->row_unit;
+            rows = rows < run->queries - r ? rows : run->queries - r;
+            if (gemm->begin && rows != run->begun)
+                gemm->begin(run->begun = rows);
+            run_rows(run, r, rows);
+            r += rows;
         }
     }
 }
 
 static void run_item(const AttentionCall *call, const GemmKernel *gemm, const AttentionItem *item,
-                     size_t head, float *scratch) {
-    Run run = {.call = call, .gemm = gemm, .head = head};
+                     size_t head, size_t end, float *scratch) {
+    Run run = {.call = call, .gemm = gemm, .head = head, .end_head = end};
     if (!attention_scratch(&run.parts, call))
         return;
     run.first = (size_t)call->cu_seqlens[item->sequence];
@@ -280,28 +340,12 @@ static void run_item(const AttentionCall *call, const GemmKernel *gemm, const At
     run.sums = scratch + run.parts.sums;
     run.highest = scratch + run.parts.state;
     run.total = run.highest + ATTENTION_QUERY_BLOCK;
-    for (size_t r = 0; r < run.queries; r++)
-        run.highest[r] = -INFINITY;
     const size_t length = (size_t)call->cu_seqlens[item->sequence + 1] - run.first;
     run.last = call->is_causal ? (size_t)item->end : length;
-    const size_t parts = (run.queries + gemm->mr - 1) / gemm->mr;
-    size_t begun = 0;
-    for (run.key = 0; run.key < run.last; run.key += call->kernel->key_block) {
-        const size_t left = run.last - run.key;
-        run.keys = left < call->kernel->key_block ? left : call->kernel->key_block;
-        pack_block(&run);
-        size_t r = 0;
-        for (size_t part = 0; part < parts; part++) {
-            const size_t units = (run.queries + gemm->row_unit - 1) / gemm->row_unit;
-            size_t rows = (units / parts + (part < units % parts)) * gemm->row_unit;
-            rows = rows < run.queries - r ? rows : run.queries - r;
-            if (gemm->begin && rows != begun)
-                gemm->begin(begun = rows);
-            run_rows(&run, r, rows);
-            r += rows;
-        }
-    }
+    const size_t block = run.last < call->kernel->key_block ? run.last : call->kernel->key_block;
+    run.share = (block + run.queries - 1) / run.queries;
+    for (; run.head < end; run.head++)
+        run_head(&run);
     if (gemm->end)
         gemm->end();
-    store_rows(&run);
 }

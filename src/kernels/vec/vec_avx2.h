@@ -110,6 +110,14 @@ static inline float vec_highest(Vec x) {
 static inline __attribute__((always_inline)) void vec_prefetch(const void *p) {
     _mm_prefetch((const char *)p, _MM_HINT_T0);
 }
+// The same into L2 only.
+static inline __attribute__((always_inline)) void vec_prefetch_l2(const void *p) {
+    _mm_prefetch((const char *)p, _MM_HINT_T1);
+}
+// A line that will be written. Assembly: the compiler would want a flag to say so.
+static inline __attribute__((always_inline)) void vec_prefetch_to_write(const void *p) {
+    __asm__ volatile("prefetchw %0" ::"m"(*(const char *)p));
+}
 
 static inline void vec_transpose(Vec r[VEC_WIDTH]) {
     __m256 t[8];

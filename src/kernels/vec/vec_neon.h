@@ -130,6 +130,14 @@ static inline float vec_highest(Vec x) {
 static inline __attribute__((always_inline)) void vec_prefetch(const void *p) {
     __builtin_prefetch(p, 0, 3);
 }
+// The same into L2 only.
+static inline __attribute__((always_inline)) void vec_prefetch_l2(const void *p) {
+    __builtin_prefetch(p, 0, 3);
+}
+// A line that will be written.
+static inline __attribute__((always_inline)) void vec_prefetch_to_write(const void *p) {
+    __builtin_prefetch(p, 1, 3);
+}
 
 static inline void vec_transpose(Vec r[VEC_WIDTH]) {
     const float64x2_t a = vreinterpretq_f64_f32(vtrn1q_f32(r[0], r[1]));

@@ -120,6 +120,14 @@ static inline float vec_highest(Vec x) {
 static inline void vec_prefetch(const void *p) {
     (void)p;
 }
+// The same into L2 only.
+static inline void vec_prefetch_l2(const void *p) {
+    (void)p;
+}
+// A line that will be written.
+static inline void vec_prefetch_to_write(const void *p) {
+    (void)p;
+}
 static inline void vec_transpose(Vec r[VEC_WIDTH]) {
     (void)r;
 }

@@ -218,11 +218,12 @@ static void run_linear(Session *s, const Step *step, PoolTurn *turn) {
 }
 
 static void run_attention(Session *s, const Step *step, PoolTurn *turn, int member) {
+    const int threads = pool_threads(s->pool);
     AttentionCall call;
     fill_attention(&call, s, step);
-    size_t total = attention_tile_count(&call), tile;
+    size_t total = attention_tile_count(&call, threads), tile;
     while (pool_take(turn, total, &tile))
-        attention_run_tile(&call, tile, s->scratch + (size_t)member * s->scratch_each);
+        attention_run_tile(&call, tile, threads, s->scratch + (size_t)member * s->scratch_each);
 }
 
 static void run_embed_rows(const Session *s, const Step *step, size_t begin, size_t rows) {
