@@ -9,7 +9,7 @@ enum {
     SUMS = 4 * GEMM_MAX_ROW_RANGE * GEMM_MAX_NR, // floats of sums under work, on the stack
     K_UNIT = 16,                                 // words; blocks of K start at multiples
     CACHE_LINE = 64,
-    STREAM_AHEAD = 2048, // bytes; how far a panel that nobody fetched is fetched ahead of its use
+    STREAM_AHEAD = 3072, // bytes; how far a panel that nobody fetched is fetched ahead of its use
 };
 
 typedef struct Cut {
