@@ -250,6 +250,8 @@ static void bench_attention(Bench *bench, size_t length, size_t sequences, size_
                                        .head_dim = head_dim,
                                        .max_length = length,
                                        .scale = 0.125f};
+    bench->attention.even_items =
+        attention_even_items(items, bench->attention.item_count, cu_seqlens);
     bench->work = attention_work;
     bench->tiles = attention_tile_count(&bench->attention, bench->threads);
     const double ops = 4.0 * (double)(sequences * heads * head_dim) * (double)(length * length);

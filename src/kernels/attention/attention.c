@@ -86,13 +86,25 @@ size_t attention_scratch_bytes(const AttentionCall *call) {
     return bytes;
 }
 
+size_t attention_even_items(const AttentionItem *items, size_t count, const int32_t *cu_seqlens) {
+    size_t total = 0;
+    size_t most = 1;
+    for (size_t i = 0; i < count; i++) {
+        const size_t keys = (size_t)length_of(cu_seqlens, (size_t)items[i].sequence);
+        const size_t work = (size_t)(items[i].end - items[i].begin) * keys;
+        total += work;
+        most = work > most ? work : most;
+    }
+    return total / most;
+}
+
 // Groups of heads for each item.
 static size_t head_groups(const AttentionCall *call, int threads) {
     enum { TILES_PER_THREAD = 4 };
-    if (threads <= 1 || call->item_count == 0)
+    if (threads <= 1 || call->even_items == 0)
         return 1;
     const size_t wanted = TILES_PER_THREAD * (size_t)threads;
-    const size_t groups = (wanted + call->item_count - 1) / call->item_count;
+    const size_t groups = (wanted + call->even_items - 1) / call->even_items;
     return groups < call->heads ? groups : call->heads;
 }
 

@@ -40,6 +40,7 @@ typedef struct AttentionCall {
     const int32_t *cu_seqlens; // [n_sequences + 1]
     const AttentionItem *items;
     size_t item_count;
+    size_t even_items;                // what attention_even_items answered for them
     size_t heads, kv_heads, head_dim; // query head h reads key/value head h * kv_heads / heads
     size_t max_length;                // longest sequence
     float scale;
@@ -58,11 +59,14 @@ typedef struct AttentionCall {
 // only.
 enum { ATTENTION_QUERY_BLOCK = 128 };
 size_t attention_split(AttentionItem *items, const int32_t *cu_seqlens, size_t n_sequences);
+// The work of all items in units of the largest one's, rounded down.
+size_t attention_even_items(const AttentionItem *items, size_t count, const int32_t *cu_seqlens);
 
 // Checked: 0 on overflow.
 size_t attention_scratch_bytes(const AttentionCall *call);
-// Tiles are an item and a few neighbouring heads, whose tokens share cache lines' neighbourhoods:
-// enough of them to keep `threads` workers evenly busy. No result depends on how they are cut.
+// A tile is an item and a few heads, one after the other, so that the next head can be fetched
+// while one is computed. There are enough tiles to keep `threads` workers evenly busy; `threads`
+// must be the same for both. No result depends on it.
 size_t attention_tile_count(const AttentionCall *call, int threads);
 void attention_run_tile(const AttentionCall *call, size_t tile, int threads, void *scratch);
 

@@ -19,7 +19,7 @@ struct Session {
     size_t scratch_each;
     int32_t *zeros; // [cap_tokens], ids of constant rows
     AttentionItem *items;
-    size_t n_items, cap_items;
+    size_t n_items, cap_items, even_items;
     PoolStep *steps; // of the run, one per compiled step
     TokenBatch batch;
     const atomic_int *cancel;
@@ -101,6 +101,7 @@ static void fill_attention(AttentionCall *call, const Session *s, const Step *st
         .cu_seqlens = s->batch.cu_seqlens,
         .items = s->items,
         .item_count = s->n_items,
+        .even_items = s->even_items,
         .heads = step->attention.heads,
         .kv_heads = step->attention.kv_heads,
         .head_dim = step->attention.head_dim,
@@ -433,6 +434,7 @@ static Status split_items(Session *s, Error *error) {
         }
     }
     attention_split(s->items, s->batch.cu_seqlens, s->batch.n_sequences);
+    s->even_items = attention_even_items(s->items, s->n_items, s->batch.cu_seqlens);
     return STATUS_OK;
 }
 
