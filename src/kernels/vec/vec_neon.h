@@ -132,7 +132,7 @@ static inline __attribute__((always_inline)) void vec_prefetch(const void *p) {
 }
 // The same into L2 only.
 static inline __attribute__((always_inline)) void vec_prefetch_l2(const void *p) {
-    __builtin_prefetch(p, 0, 3);
+    __builtin_prefetch(p, 0, 2);
 }
 // A line that will be written.
 static inline __attribute__((always_inline)) void vec_prefetch_to_write(const void *p) {
