@@ -60,7 +60,9 @@ def random_model(name):
             "bert-small": lambda: bert(4, 512, 8),
             "distilbert": lambda: hf.DistilBertForSequenceClassification(config(hf.DistilBertConfig, 768)),
             "bert-base": lambda: bert(12, 768, 12),
-            "mpnet-base": lambda: hf.MPNetForSequenceClassification(config(hf.MPNetConfig, 768)),
+            # positions begin at 2
+            "mpnet-base": lambda: hf.MPNetForSequenceClassification(config(
+                hf.MPNetConfig, 768, max_position_embeddings=514)),
             "bert-large": lambda: bert(24, 1024, 16)}[name]()
 
 
